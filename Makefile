@@ -1,0 +1,47 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each makes .venv where it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types bench docs clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check torch==2.13.0
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed ## the whole job once: render, cache, train, evaluate, ask
+	$(BIN)/vl demo
+
+test: $(VENV)/.installed-dev ## the test suite without slow tests; PYTEST_ARGS adds arguments
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev ## ruff and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed-dev ## mypy --strict
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results.md
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.installed ## the recipe reference, from the schema
+	$(BIN)/vl schema --format md > docs/recipe_reference.md
+
+clean: ## remove the environment and everything that was generated
+	rm -rf $(VENV) build dist demo runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,65 @@
+"""The `vl` command. Nothing heavy is imported here: commands import their pipeline when called."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videolatent_cli import __version__
+from videolatent_cli.cli import ask, cache, data, demo, evaluate, export, recipes, train
+from videolatent_cli.cli.errors import ErrorGroup
+from videolatent_cli.logs import configure_logging
+
+_EPILOG = """
+Examples:\n
+  vl demo                                    everything once, on rendered videos, no download\n
+  vl train recipes/quickstart.yaml           train a recipe\n
+  vl ask video.mp4 "Which color moved last?" ask about a video
+"""
+
+app = typer.Typer(
+    cls=ErrorGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="VideoLatent: video question answering with a few continuous latents.",
+    epilog=_EPILOG,
+)
+
+
+def _version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        typer.echo(f"vl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Debug lines too.")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="Also log to this file.")] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print version.")
+    ] = False,
+) -> None:
+    """Set up the log before any command runs."""
+    del version
+    configure_logging(int(verbose) - int(quiet), log_file, False if no_color else None)
+
+
+app.command("demo", rich_help_panel="Start")(demo.demo)
+app.command("init", rich_help_panel="Start")(recipes.init)
+app.add_typer(recipes.app, name="recipes", rich_help_panel="Recipes")
+app.command("validate", rich_help_panel="Recipes")(recipes.validate)
+app.command("schema", rich_help_panel="Recipes")(recipes.schema)
+app.command("plan", rich_help_panel="Recipes")(recipes.plan)
+app.add_typer(data.app, name="data", rich_help_panel="Data")
+app.add_typer(cache.app, name="cache", rich_help_panel="Data")
+app.command("train", rich_help_panel="Train and evaluate")(train.train)
+app.add_typer(train.runs, name="runs", rich_help_panel="Train and evaluate")
+app.command("eval", rich_help_panel="Train and evaluate")(evaluate.evaluate)
+app.command("export", rich_help_panel="Train and evaluate")(export.export)
+app.command("ask", rich_help_panel="Ask")(ask.ask)

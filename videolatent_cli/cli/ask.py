@@ -1,0 +1,89 @@
+"""`vl ask`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir, Device, Run
+from videolatent_cli.cli.output import print_json
+from videolatent_cli.errors import RecipeError
+
+if TYPE_CHECKING:
+    from videolatent_cli.pipeline.documents import Answer
+
+Moment = Annotated[str | None, typer.Option(help="Seconds, or M:SS, or H:MM:SS.")]
+
+
+def parse_moment(text: str | None, flag: str) -> float | None:
+    """Return seconds from `80`, `1:20` or `0:01:20.5`.
+
+    Raises:
+        RecipeError: For anything else.
+    """
+    if text is None:
+        return None
+    try:
+        parts = [float(part) for part in text.split(":")]
+        valid = 1 <= len(parts) <= 3 and all(part >= 0 for part in parts)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise RecipeError(f"{flag}: must be seconds or M:SS, got '{text}'")
+    seconds = 0.0
+    for part in parts:
+        seconds = 60 * seconds + part
+    return seconds
+
+
+def ask(  # noqa: PLR0913 - the options of the command
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    run: Run = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Start of the part: 80 or 1:20.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="End of the part.")] = None,
+    choices: Annotated[str | None, typer.Option(help="Possible answers: 'A|B|C'.")] = None,
+    evidence: Annotated[int, typer.Option(min=0, help="How many moments to show.")] = 2,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG).")] = None,
+    latents: Annotated[Literal["on", "off"], typer.Option(help="off: answer at once.")] = "on",
+    as_json: AsJson = False,
+    cache_dir: CacheDir = DEFAULT_CACHE,
+    device: Device = "auto",
+) -> None:
+    """Answer a question about a video, with the moments that the answer rests on.
+
+    Example: vl ask video.mp4 "Which color moved last?" --sheet sheet.png
+    """
+    window = parse_moment(from_, "--from"), parse_moment(to, "--to")
+    options = tuple(part.strip() for part in choices.split("|")) if choices else ()
+
+    from videolatent_cli.pipeline.ask import AskRequest
+    from videolatent_cli.pipeline.ask import ask as ask_pipeline
+
+    request = AskRequest(video, question, window, options, latents, evidence, sheet)
+    answer = ask_pipeline(request, run, cache_dir, device)
+    if as_json:
+        print_json(answer.model_dump(mode="json", by_alias=True))
+    else:
+        _print_text(answer, sheet)
+
+
+def _print_text(answer: Answer, sheet: Path | None) -> None:
+    """Print the answer on stdout, and where it comes from and how far to trust it on stderr."""
+    typer.echo(answer.answer)
+    for letter, chance in (answer.choice_probs or {}).items():
+        typer.echo(f"  {letter}: {chance:.2f}")
+    for moment in answer.evidence:
+        typer.echo(
+            f"  evidence {moment.start_seconds:.2f}-{moment.end_seconds:.2f} s"
+            f" (attention {moment.score:.2f})"
+        )
+    if sheet is not None:
+        typer.echo(f"  sheet {sheet}")
+    typer.echo(f"answered by {answer.model.run} {answer.model.checkpoint}", err=True)
+    for warning in answer.warnings:
+        typer.echo(f"warning: {warning}", err=True)

@@ -1,0 +1,130 @@
+"""`vl cache`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videolatent_cli.cli.options import (
+    DEFAULT_CACHE,
+    AsJson,
+    CacheDir,
+    Device,
+    Overrides,
+    RecipePath,
+    Yes,
+)
+from videolatent_cli.cli.output import print_json, progress_bars
+from videolatent_cli.errors import IncompatibleError, RecipeError
+
+app = typer.Typer(
+    no_args_is_help=True, help="What is kept of each video, so that it is encoded once."
+)
+
+
+@app.command()
+def build(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    cache_dir: CacheDir = DEFAULT_CACHE,
+    device: Device = "auto",
+) -> None:
+    """Encode the videos of a recipe that are not in the cache yet.
+
+    Example: vl cache build recipes/quickstart.yaml
+    """
+    from videolatent_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+
+    from videolatent_cli.pipeline.cache import build_cache
+
+    with progress_bars() as show:
+        report = build_cache(loaded, recipe.parent, cache_dir, device, show)
+    if as_json:
+        print_json(report.document())
+        return
+    typer.echo(
+        f"{cache_dir}: {report.encoded} encoded, {report.status.cached} of "
+        f"{report.status.wanted} cached, {len(report.quarantined)} left out"
+    )
+
+
+@app.command()
+def status(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    cache_dir: CacheDir = DEFAULT_CACHE,
+    device: Device = "auto",
+) -> None:
+    """Say how much of a recipe's data is cached."""
+    from videolatent_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+
+    from videolatent_cli.pipeline.cache import recipe_cache_status
+
+    with progress_bars() as show:
+        found = recipe_cache_status(loaded, recipe.parent, cache_dir, device, show)
+    if as_json:
+        print_json(found.document())
+        return
+    typer.echo(
+        f"{cache_dir}: {found.cached} of {found.wanted} cached, {found.size_bytes / 1e6:.1f} MB"
+    )
+
+
+@app.command()
+def verify(
+    repair: Annotated[bool, typer.Option("--repair", help="Remove bad rows.")] = False,
+    as_json: AsJson = False,
+    cache_dir: CacheDir = DEFAULT_CACHE,
+) -> None:
+    """Read every row back and compare it with what was written."""
+    from videolatent_cli.pipeline.cache import verify_cache
+
+    report = verify_cache(cache_dir, repair=repair)
+    bad = len(report.bad_keys) + len(report.doubled_keys)
+    if as_json:
+        print_json(
+            {
+                "schema": "vl.cache-verify/1",
+                "rows": report.rows,
+                "bad_keys": report.bad_keys,
+                "doubled_keys": report.doubled_keys,
+            }
+        )
+    else:
+        typer.echo(f"{cache_dir}: {report.rows} rows, {bad} bad")
+    if bad and not repair:
+        raise IncompatibleError(
+            f"{cache_dir}: {bad} rows are damaged or doubled; run: vl cache verify --repair"
+        )
+
+
+@app.command()
+def gc(
+    recipe: Annotated[
+        Path | None, typer.Option("--keep-only", help="Also drop what this recipe does not use.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Yes = False,
+    cache_dir: CacheDir = DEFAULT_CACHE,
+    device: Device = "auto",
+) -> None:
+    """Compact the cache and remove leftovers of killed writers."""
+    from videolatent_cli.pipeline.cache import collect_garbage, recipe_keys
+
+    keep = recipe_keys(recipe, cache_dir, device) if recipe is not None else None
+    if keep is not None and not dry_run and not yes:
+        if not sys.stdin.isatty():
+            raise RecipeError("gc --keep-only: drops rows; add --yes, or see it with --dry-run")
+        typer.confirm("Drop all other rows?", abort=True, err=True)
+    dropped, freed = collect_garbage(cache_dir, keep, dry_run=dry_run)
+    verb = "would drop" if dry_run else "dropped"
+    typer.echo(f"{cache_dir}: {verb} {dropped} rows, {freed / 1e6:.1f} MB freed")

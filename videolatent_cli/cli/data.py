@@ -1,0 +1,76 @@
+"""`vl data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir
+from videolatent_cli.cli.output import print_json, progress_bars
+from videolatent_cli.errors import DataError
+
+app = typer.Typer(no_args_is_help=True, help="Look at data, and make some.")
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="Triplets (.jsonl) or a recipe (.yaml).")],
+    deep: Annotated[bool, typer.Option("--deep", help="Also decode frames all over.")] = False,
+    quarantine: Annotated[Path, typer.Option(help="Where to list bad videos.")] = Path(
+        "quarantine.jsonl"
+    ),
+    as_json: AsJson = False,
+    cache_dir: CacheDir = DEFAULT_CACHE,
+) -> None:
+    """Open every video of a data set and list those that cannot be read.
+
+    Example: vl data check train.jsonl --deep
+    """
+    from videolatent_cli.pipeline.check import check_data
+
+    with progress_bars() as show:
+        report = check_data(data, cache_dir, quarantine, deep=deep, progress=show)
+    bad = {str(path): reason for path, reason in report.bad.items()}
+    if as_json:
+        print_json({"schema": "vl.data-check/1", "videos": report.videos, "bad": bad})
+    else:
+        for reason in bad.values():
+            typer.echo(reason)
+        typer.echo(f"{report.videos} videos, {len(bad)} bad, listed in {quarantine}")
+    if bad:
+        raise DataError(
+            f"{data}: {len(bad)} of {report.videos} videos cannot be read; mend them, or set "
+            "data.on_bad to skip"
+        )
+
+
+@app.command()
+def render(
+    world: Annotated[Literal["eventworld"], typer.Argument(help="What to render.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder.")],
+    videos: Annotated[int, typer.Option(min=1, help="Videos of each split.")] = 100,
+    split: Annotated[list[str] | None, typer.Option(help="Splits [default: train].")] = None,
+    families: Annotated[list[str] | None, typer.Option(help="Families [default: all].")] = None,
+    questions: Annotated[int, typer.Option(min=1, help="Most questions about a video.")] = 8,
+) -> None:
+    """Render EventWorld: real video files, and their questions as SPLIT.jsonl.
+
+    Example: vl data render eventworld -o world --videos 100 --split train --split test_iid
+    """
+    del world
+    from videolatent_cli.data.eventworld import SPLITS
+    from videolatent_cli.data.eventworld.files import render_dataset
+
+    splits = split or ["train"]
+    unknown = [name for name in splits if name not in SPLITS]
+    if unknown:
+        raise DataError(f"--split: unknown, got {unknown}; choose of: {', '.join(SPLITS)}")
+    counts = dict.fromkeys(splits, videos)
+    with progress_bars() as show:
+        written = render_dataset(
+            output, counts, families or ["all"], questions, lambda d, n: show("render", d, n)
+        )
+    for name, path in written.items():
+        typer.echo(f"{name}: {videos} videos, triplets in {path}")

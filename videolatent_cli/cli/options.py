@@ -1,0 +1,24 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Values that replace the recipe's."),
+]
+Device = Annotated[
+    str, typer.Option("--device", envvar="VL_DEVICE", help="cpu, cuda, cuda:1, ... or auto.")
+]
+CacheDir = Annotated[Path, typer.Option("--cache-dir", envvar="VL_CACHE", help="Folder of caches.")]
+Run = Annotated[
+    Path | None,
+    typer.Option("--run", help="Run folder [default: newest in runs/, else the embedded model]."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+
+DEFAULT_CACHE = Path("cache")

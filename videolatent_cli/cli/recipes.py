@@ -1,0 +1,142 @@
+"""`vl init`, `vl recipes`, `vl validate`, `vl schema`, `vl plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir, Overrides, RecipePath
+from videolatent_cli.cli.output import print_json
+from videolatent_cli.errors import RecipeError
+
+app = typer.Typer(no_args_is_help=True, help="The recipes that come with vl.")
+
+
+def init(
+    file: Annotated[Path, typer.Argument(help="Where to write it; - for stdout.")] = Path(
+        "recipe.yaml"
+    ),
+    backbone: Annotated[str, typer.Option(help="Hub id or folder of a model, or tiny.")] = "tiny",
+    data: Annotated[
+        str | None, typer.Option(help="Your triplets (JSON Lines) [default: EventWorld].")
+    ] = None,
+) -> None:
+    """Write a commented starter recipe.
+
+    Example: vl init my.yaml --data train.jsonl
+    """
+    from videolatent_cli.recipe.starter import starter_recipe
+
+    text = starter_recipe(backbone, data)
+    if str(file) == "-":
+        typer.echo(text, nl=False)
+        return
+    if file.exists():
+        raise RecipeError(f"{file} exists; choose another name")
+    file.write_text(text, encoding="utf-8")
+    typer.echo(f"{file} written")
+    typer.echo(f"next: vl plan {file}", err=True)
+
+
+@app.command("ls")
+def list_recipes() -> None:
+    """List the shipped recipes with their purpose."""
+    from videolatent_cli.recipe.shipped import shipped_recipes
+
+    for name, purpose in shipped_recipes().items():
+        typer.echo(f"{name:20} {purpose}")
+
+
+@app.command("cat")
+def cat_recipe(name: Annotated[str, typer.Argument(help="A name of 'vl recipes ls'.")]) -> None:
+    """Print a shipped recipe."""
+    from videolatent_cli.recipe.shipped import shipped_recipe
+
+    typer.echo(shipped_recipe(name).read_text(encoding="utf-8"), nl=False)
+
+
+@app.command("cp")
+def copy_recipe(
+    name: Annotated[str, typer.Argument(help="A name of 'vl recipes ls'.")],
+    destination: Annotated[Path | None, typer.Argument(help="[default: NAME.yaml]")] = None,
+) -> None:
+    """Copy a shipped recipe, to change it."""
+    from videolatent_cli.recipe.shipped import shipped_recipe
+
+    source = shipped_recipe(name)
+    target = destination or Path(source.name)
+    if target.exists():
+        raise RecipeError(f"{target} exists; choose another name")
+    target.write_bytes(source.read_bytes())
+    typer.echo(f"{target} written")
+
+
+def validate(
+    recipes: Annotated[
+        list[str], typer.Argument(metavar="RECIPE... [SECTION.KEY=VALUE]...", help="Recipe files.")
+    ],
+) -> None:
+    """Check recipes: schema, rules across sections, paths. All errors at once.
+
+    Example: vl validate recipe.yaml training.max_steps=10
+    """
+    from videolatent_cli.recipe import load_recipe, recipe_hash
+    from videolatent_cli.recipe.shipped import check_paths
+
+    paths = [Path(name) for name in recipes if "=" not in name]
+    overrides = [name for name in recipes if "=" in name]
+    problems = []
+    for path in paths:
+        try:
+            recipe = load_recipe(path, overrides)
+            check_paths(recipe, path)
+        except RecipeError as error:
+            problems.append(str(error))
+        else:
+            typer.echo(f"{path}: valid ({recipe_hash(recipe)})")
+    if problems:
+        raise RecipeError("\n".join(problems))
+
+
+def schema(
+    key: Annotated[str | None, typer.Argument(help="A section or field, such as loss.")] = None,
+    output: Annotated[
+        Literal["json", "md"], typer.Option("--format", help="JSON schema, or a page.")
+    ] = "json",
+) -> None:
+    """Print the schema of recipes, or the help of one section or field.
+
+    Example: vl schema loss.diversity_weight --format md
+    """
+    from videolatent_cli.recipe.reference import reference_page, schema_of
+
+    if output == "md":
+        typer.echo(reference_page(key))
+    else:
+        print_json(schema_of(key))
+
+
+def plan(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    cache_dir: CacheDir = DEFAULT_CACHE,
+) -> None:
+    """Say what a recipe will cost before it runs: triplets, tokens, cache, memory, time.
+
+    Example: vl plan recipes/quickstart.yaml
+    """
+    from videolatent_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+
+    from videolatent_cli.pipeline.plan import plan_recipe
+
+    run_dir = Path("runs") / recipe.stem
+    found = plan_recipe(loaded, recipe.parent, cache_dir, run_dir)
+    if as_json:
+        print_json(found.document())
+    else:
+        typer.echo(found.text())

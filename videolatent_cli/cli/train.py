@@ -1,0 +1,104 @@
+"""`vl train` and `vl runs`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videolatent_cli.cli.options import (
+    DEFAULT_CACHE,
+    AsJson,
+    CacheDir,
+    Device,
+    Overrides,
+    RecipePath,
+)
+from videolatent_cli.cli.output import print_json, print_table, progress_bars
+from videolatent_cli.errors import RecipeError
+
+runs = typer.Typer(no_args_is_help=True, help="List and show runs.")
+
+
+def train(  # noqa: PLR0913 - the options of the command
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    run_dir: Annotated[Path | None, typer.Option(help="[default: runs/NAME of the recipe]")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Insist that there is a run to go on with.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the recipe and its data, train nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    cache_dir: CacheDir = DEFAULT_CACHE,
+    device: Device = "auto",
+) -> None:
+    """Train a recipe; what the cache lacks is made first. Run again to go on after a stop.
+
+    Example: vl train recipes/quickstart.yaml training.max_steps=50 --run-dir runs/try
+    """
+    from videolatent_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    folder = run_dir or Path("runs") / recipe.stem
+    if resume and not (folder / "checkpoints").exists():
+        raise RecipeError(f"--resume: {folder} holds no checkpoint; start without --resume")
+
+    from videolatent_cli.pipeline.train import TrainRequest, check_training
+    from videolatent_cli.pipeline.train import train as train_pipeline
+
+    request = TrainRequest(
+        recipe=loaded,
+        source=recipe.read_text(encoding="utf-8"),
+        run_dir=folder,
+        cache_dir=cache_dir,
+        base_dir=recipe.parent,
+        overrides=tuple(overrides or ()),
+        device=device,
+        resume_command=shlex.join(["vl", *sys.argv[1:]]),
+    )
+    if dry_run:
+        typer.echo(check_training(request))
+        return
+    with progress_bars() as show:
+        report = train_pipeline(
+            request,
+            lambda result, total: show(f"train, loss {result.loss:.3f}", result.step, total),
+            show,
+        )
+    if as_json:
+        print_json(report.document())
+        return
+    if report.last is None:
+        typer.echo(f"{report.run_dir}: finished before, {report.steps} steps")
+        return
+    typer.echo(
+        f"{report.run_dir}: {report.steps} steps in {report.seconds:.0f} s, "
+        f"loss {report.last.loss:.4f}"
+    )
+    typer.echo(f"next: vl eval {report.run_dir}", err=True)
+
+
+@runs.command("ls")
+def list_runs(as_json: AsJson = False) -> None:
+    """List the runs in runs/."""
+    from videolatent_cli.pipeline.rundir import run_summaries
+
+    found = run_summaries()
+    if as_json:
+        print_json({"schema": "vl.runs/1", "runs": found})
+    else:
+        rows = [[r["run"], r["recipe_hash"], f"{r['step']}/{r['total_steps']}"] for r in found]
+        print_table("runs", ["run", "recipe", "steps"], rows)
+
+
+@runs.command("show")
+def show_run(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Print where a run comes from and how far it is."""
+    from videolatent_cli.pipeline.rundir import run_details
+
+    print_json(run_details(run))

@@ -1,0 +1,1 @@
+"""From records to triplets: formats, data sets, and the EventWorld family."""

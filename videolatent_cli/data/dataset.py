@@ -1,0 +1,123 @@
+"""A data set as the rest of the program sees it: triplets by split, and where the videos lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from videolatent_cli.data.eventworld import SPEC_VERSION, SPLITS
+from videolatent_cli.data.eventworld.triplets import eventworld_triplets
+from videolatent_cli.data.triplets import Triplet, read_triplets
+from videolatent_cli.errors import DataError, RecipeError
+from videolatent_cli.recipe import digest
+from videolatent_cli.recipe.schema import EventWorldData, TripletsData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Triplets by split; video paths are below `media_root`."""
+
+    splits: dict[str, list[Triplet]]
+    """`train` first, then the evaluation splits."""
+    media_root: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hexadecimal digits that change with any training triplet."""
+        return digest([t.model_dump(mode="json") for t in self.splits.get(TRAIN, [])])
+
+    @property
+    def evaluation(self) -> dict[str, list[Triplet]]:
+        """The splits that are not trained on."""
+        return {name: triplets for name, triplets in self.splits.items() if name != TRAIN}
+
+    def path(self, triplet: Triplet) -> Path:
+        """Return the video file of a triplet.
+
+        Raises:
+            DataError: For a path that leaves the media root.
+        """
+        path = (self.media_root / triplet.video).resolve()
+        if not path.is_relative_to(self.media_root.resolve()):
+            raise DataError(
+                f"{triplet.id}: video: must lie below {self.media_root}, got {triplet.video}; "
+                "set data.media_root"
+            )
+        return path
+
+    def videos(self) -> dict[Path, Triplet]:
+        """Return each video file once, with the first triplet about it."""
+        found: dict[Path, Triplet] = {}
+        for triplets in self.splits.values():
+            for triplet in triplets:
+                found.setdefault(self.path(triplet), triplet)
+        return found
+
+    def without(self, bad: Iterable[Path]) -> Dataset:
+        """Return the data set without the triplets of some videos."""
+        gone = set(bad)
+        kept = {
+            name: [t for t in triplets if self.path(t) not in gone]
+            for name, triplets in self.splits.items()
+        }
+        return Dataset(kept, self.media_root)
+
+
+def load_dataset(data: TripletsData | EventWorldData, base_dir: Path, cache_dir: Path) -> Dataset:
+    """Return the data set of a recipe; no video is opened or rendered.
+
+    Args:
+        data: The recipe's section.
+        base_dir: Folder of the recipe file.
+        cache_dir: Folder of caches; EventWorld lies below it.
+
+    Raises:
+        DataError: For triplets that cannot be read, with every problem.
+        RecipeError: For unknown splits or families.
+    """
+    if isinstance(data, TripletsData):
+        path = base_dir / data.path
+        splits = {TRAIN: read_triplets(path)}
+        if data.eval_path is not None:
+            splits["eval"] = read_triplets(base_dir / data.eval_path)
+        root = base_dir / data.media_root if data.media_root is not None else path.parent
+        return Dataset(splits, root)
+    unknown = [name for name in data.eval_splits if name not in SPLITS]
+    if unknown:
+        raise RecipeError(
+            f"data.eval_splits: unknown split, got {unknown}; choose of: {', '.join(SPLITS)}"
+        )
+    splits = {}
+    for name in (TRAIN, *data.eval_splits):
+        indices = range(video_count(data, name))
+        pairs = eventworld_triplets(name, indices, data.families, data.questions_per_video)
+        splits[name] = [triplet for _, triplets in pairs for triplet in triplets]
+    return Dataset(splits, cache_dir / f"eventworld-v{SPEC_VERSION}")
+
+
+def video_count(data: EventWorldData, split: str) -> int:
+    """Return the number of videos of a split."""
+    return data.num_videos if split == TRAIN else data.num_eval_videos
+
+
+def check_media(dataset: Dataset, source: Path) -> None:
+    """Raise one error that lists the triplets whose video file is missing.
+
+    Raises:
+        DataError: Naming at most 20 of them.
+    """
+    missing = [t for path, t in dataset.videos().items() if not path.exists()]
+    if missing:
+        lines = [
+            f"{t.id}: video: file not found: {t.video} (looked in {dataset.media_root})"
+            for t in missing[:20]
+        ]
+        rest = len(missing) - len(lines)
+        more = [f"... and {rest} more missing videos"] if rest else []
+        raise DataError("\n".join([*lines, *more, f"{source}: set data.media_root, or fix paths"]))

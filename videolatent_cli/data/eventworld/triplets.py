@@ -1,0 +1,89 @@
+"""EventWorld questions as triplets."""
+
+from collections.abc import Iterable
+
+from videolatent_cli.data.eventworld.questions import (
+    DESCRIPTIONS,
+    FAMILIES_3_HOPS_AND_MORE,
+    FAMILIES_UP_TO_2_HOPS,
+    HOPS,
+    Balance,
+    Question,
+)
+from videolatent_cli.data.eventworld.render import FPS
+from videolatent_cli.data.eventworld.traces import trace
+from videolatent_cli.data.eventworld.world import SPEC_VERSION, World, make_world
+from videolatent_cli.data.triplets import AnswerType, Triplet
+from videolatent_cli.errors import RecipeError
+
+_GROUPS = {
+    "all": (*FAMILIES_UP_TO_2_HOPS, *FAMILIES_3_HOPS_AND_MORE),
+    "1-2 hops": FAMILIES_UP_TO_2_HOPS,
+    "3+ hops": FAMILIES_3_HOPS_AND_MORE,
+    "describe": DESCRIPTIONS,
+}
+
+
+def expand_families(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the families that names and groups of a recipe stand for.
+
+    Raises:
+        RecipeError: For a name that is neither.
+    """
+    families: dict[str, None] = {}
+    for name in names:
+        if name not in _GROUPS and name not in HOPS:
+            known = ", ".join([*_GROUPS, *HOPS])
+            raise RecipeError(f"data.families: unknown family, got '{name}'; choose of: {known}")
+        families |= dict.fromkeys(_GROUPS.get(name, (name,)))
+    return tuple(families)
+
+
+def video_name(split: str, index: int) -> str:
+    """Return the file name of a video."""
+    return f"{split}/{index:06d}.mp4"
+
+
+def eventworld_triplets(
+    split: str, indices: Iterable[int], families: Iterable[str], questions_per_video: int
+) -> list[tuple[World, list[Triplet]]]:
+    """Return worlds with their balanced questions; the balance runs over the indices in order."""
+    balance = Balance(expand_families(families))
+    pairs = []
+    for index in indices:
+        world = make_world(split, index)
+        questions = balance.pick(world, questions_per_video)
+        pairs.append((world, [_triplet(world, q, n) for n, q in enumerate(questions)]))
+    return pairs
+
+
+def _triplet(world: World, question: Question, number: int) -> Triplet:
+    """Return one question as a triplet; the window of the deciding event goes into `meta`."""
+    meta: dict[str, object] = {
+        "spec_version": SPEC_VERSION,
+        "program": question.program,
+        "hops": question.hops,
+        "trace_full": trace(world, question, "full"),
+        "trace_short": trace(world, question, "short"),
+    }
+    if question.touched:
+        event = world.events[question.touched[-1]]
+        meta["event_seconds"] = [event.start_frame / FPS, (event.end_frame + 1) / FPS]
+    return Triplet(
+        id=f"eventworld/{world.split}/{world.index}/{number}",
+        video=video_name(world.split, world.index),
+        question=question.text,
+        answer=question.answer,
+        answer_type=_answer_type(question.answer),
+        category=[question.family, f"hops={question.hops}"],
+        split=world.split,
+        dataset="eventworld",
+        meta=meta,
+    )
+
+
+def _answer_type(answer: str) -> AnswerType:
+    """Return the type of an EventWorld answer."""
+    if answer in ("yes", "no"):
+        return "yesno"
+    return "number" if answer.isdigit() else "text"

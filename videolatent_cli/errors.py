@@ -1,0 +1,47 @@
+"""The errors that users see as one line; everything else is a bug and keeps its traceback."""
+
+
+class VideoLatentError(Exception):
+    """Base of all shown errors: `str(error)` is one finished `WHERE: WHAT, got VALUE; DO THIS`."""
+
+    exit_code = 1
+
+
+class RecipeError(VideoLatentError):
+    """A recipe, override or command line that cannot be used as written."""
+
+    exit_code = 2
+
+
+class DataError(VideoLatentError):
+    """Triplets or media that are missing, broken, or beyond the recipe's `data.on_bad` policy."""
+
+    exit_code = 3
+
+
+class VideoError(DataError):
+    """One video file that cannot be probed or decoded to the frames that were asked for."""
+
+
+class EnvironmentProblemError(VideoLatentError):
+    """Something this machine lacks: an extra, a model, a GPU, ffmpeg."""
+
+    exit_code = 4
+
+
+class ResourceError(VideoLatentError):
+    """Not enough memory or disk, or a lock that somebody else holds."""
+
+    exit_code = 5
+
+
+class IncompatibleError(VideoLatentError):
+    """An artifact made under another contract: sampling, backbone, checkpoint or schema."""
+
+    exit_code = 7
+
+
+class InterruptedRunError(VideoLatentError):
+    """A long command that was asked to stop, saved its state, and can be resumed."""
+
+    exit_code = 75

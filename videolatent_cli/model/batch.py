@@ -1,0 +1,158 @@
+"""From questions and answers as text to the padded tensors of one micro batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from videolatent_cli.model.backbone import Backbone, VideoFeatures
+    from videolatent_cli.video.frames import FrameBatch
+
+HINT = "The correct answer is: {answer}"
+"""What the hindsight teacher is told. Choice: the answer's text, never its letter."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One triplet as the model sees it."""
+
+    question: str
+    """The whole user turn after the video."""
+    answer: str
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Token ids with padding on one side."""
+
+    ids: Int[Tensor, "batch seq"]
+    mask: Bool[Tensor, "batch seq"]
+
+    def to(self, device: torch.device) -> Padded:
+        """Return the same on a device."""
+        return Padded(self.ids.to(device), self.mask.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Triplets that share the visual prefixes of a few videos."""
+
+    head: Padded
+    """The prompt up to and with the visual placeholders, one row a video, padded left."""
+    videos: tuple[VideoFeatures, ...] | tuple[FrameBatch, ...]
+    """Features, or frames where the vision tower learns too; one a row of `head`."""
+    video_index: Int[Tensor, " batch"]
+    """Row of `head` that each triplet belongs to."""
+    question: Padded
+    """The rest of the prompt, padded left."""
+    hint: Padded
+    """What the teacher is told, padded left."""
+    answer: Padded
+    """Answer and end of turn, padded right."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Positions that are run once for plain fine-tuning, padding not counted."""
+        return sum(int(part.mask.sum()) for part in (self.head, self.question, self.answer))
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device; features follow where they are used."""
+        return replace(
+            self,
+            head=self.head.to(device),
+            video_index=self.video_index.to(device),
+            question=self.question.to(device),
+            hint=self.hint.to(device),
+            answer=self.answer.to(device),
+        )
+
+
+def pad(rows: list[list[int]], side: str) -> Padded:
+    """Return token lists as one tensor; padding has id 0 and is masked."""
+    length = max(len(row) for row in rows)
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    mask = torch.zeros(len(rows), length, dtype=torch.bool)
+    for index, row in enumerate(rows):
+        place = slice(length - len(row), length) if side == "left" else slice(0, len(row))
+        ids[index, place] = torch.tensor(row, dtype=torch.long)
+        mask[index, place] = True
+    return Padded(ids, mask)
+
+
+class Prompter:
+    """Cuts a model's chat template around the video and turns the parts into tokens."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
+        self._tokenizer = backbone.tokenizer
+        mark = "\x00"
+        text = self._tokenizer.apply_chat_template(
+            [{"role": "user", "content": [{"type": "video"}, {"type": "text", "text": mark}]}],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        head, self._tail = text.split(mark)
+        self._head = self._tokens(head)
+        config = backbone.config
+        self._video_token = config.video_token_id
+        self.end_of_turn = int(self._tokenizer.eos_token_id)
+
+    def _tokens(self, text: str) -> list[int]:
+        """Return the ids of a text as it stands, no special token added."""
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
+        return ids
+
+    def head(self, grid: tuple[int, int, int]) -> list[int]:
+        """Return the prompt up to the question, with one placeholder a visual token."""
+        count = self._backbone.num_visual_tokens(grid)
+        place = self._head.index(self._video_token)
+        return [*self._head[:place], *[self._video_token] * count, *self._head[place + 1 :]]
+
+    def question(self, text: str) -> list[int]:
+        """Return the question and the start of the assistant's turn."""
+        return self._tokens(text + self._tail)
+
+    def answer(self, text: str) -> list[int]:
+        """Return the answer and the end of the turn."""
+        return [*self._tokens(text), self.end_of_turn]
+
+    def hint(self, answer: str) -> list[int]:
+        """Return what the hindsight teacher is told."""
+        return self._tokens(HINT.format(answer=answer))
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that the model has no token for."""
+        unknown = self._tokenizer.unk_token_id
+        if unknown is None:
+            return []
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        pairs = zip(encoded.input_ids, encoded.offset_mapping, strict=True)
+        return [text[start:end] for token, (start, end) in pairs if token == unknown]
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of an answer."""
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text.strip()
+
+    def collate(
+        self,
+        videos: list[VideoFeatures] | list[FrameBatch],
+        grids: list[tuple[int, int, int]],
+        examples: list[list[Example]],
+    ) -> Batch:
+        """Return the batch of several videos, each with its examples."""
+        flat = [example for group in examples for example in group]
+        index = [row for row, group in enumerate(examples) for _ in group]
+        return Batch(
+            head=pad([self.head(grid) for grid in grids], "left"),
+            videos=tuple(videos),  # type: ignore[arg-type] # one kind or the other, never mixed
+            video_index=torch.tensor(index),
+            question=pad([self.question(example.question) for example in flat], "left"),
+            hint=pad([self.hint(example.answer) for example in flat], "left"),
+            answer=pad([self.answer(example.answer) for example in flat], "right"),
+        )

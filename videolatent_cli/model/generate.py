@@ -1,0 +1,131 @@
+"""Answering: prefill, latents, greedy decoding, and the likelihood of given choices."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videolatent_cli.model.batch import pad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from videolatent_cli.model.batch import Batch, Prompter
+    from videolatent_cli.model.rollout import Rollout
+    from videolatent_cli.model.state import State
+    from videolatent_cli.model.videolatent import VideoLatent
+
+LatentMode = Literal["on", "off"]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Answers of a batch."""
+
+    token_ids: list[list[int]]
+    """Without the end of turn."""
+    first_logits: Float[Tensor, "batch vocab"]
+    """Distribution of the first answer token."""
+    rollout: Rollout | None
+    state: State
+    """State before the answer."""
+    end_hidden: Float[Tensor, "batch 1 dim"]
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time of `prefill`, `latents` and `generate`."""
+
+
+@torch.no_grad()
+def generate(
+    model: VideoLatent,
+    batch: Batch,
+    end_of_turn: int,
+    *,
+    latents: LatentMode = "on",
+    replace: Callable[[Tensor], Tensor] | None = None,
+    max_new_tokens: int = 32,
+) -> Generated:
+    """Return greedy answers; the rollout is the one of training.
+
+    Args:
+        model: In evaluation mode.
+        batch: Questions on their videos, on the model's device; answers and hints are not read.
+        end_of_turn: Token that ends an answer.
+        latents: `off` answers straight after the question, as a plain model does.
+        replace: Changes each block of latents before it enters the model.
+        max_new_tokens: Longest answer.
+    """
+    clock = _Clock(model.backbone.device)
+    question = model.open(batch)
+    clock.lap("prefill")
+    rollout: Rollout | None = None
+    if model.injection is not None and latents == "on":
+        rollout = model.think(question, replace=replace)
+        hidden, state = rollout.end_hidden, rollout.state
+    else:
+        out = model.backbone.extend(question.embeds, question.state, question.mask)
+        hidden, state = out.hidden[:, -1:], out.state
+    clock.lap("latents")
+    ids, first = _greedy(model, hidden, state, end_of_turn, max_new_tokens)
+    clock.lap("generate")
+    return Generated(ids, first, rollout, state, hidden, clock.seconds)
+
+
+def _greedy(
+    model: VideoLatent, hidden: Tensor, state: State, end_of_turn: int, limit: int
+) -> tuple[list[list[int]], Tensor]:
+    """Decode until every row has ended; return token ids and the first logits."""
+    rows: list[list[int]] = [[] for _ in range(len(hidden))]
+    running = torch.ones(len(hidden), dtype=torch.bool, device=hidden.device)
+    first = model.backbone.logits(hidden[:, -1])
+    logits = first
+    for step in range(limit):
+        best = logits.argmax(-1)
+        running = running & (best != end_of_turn)
+        for row in running.nonzero().flatten().tolist():
+            rows[row].append(int(best[row]))
+        if not bool(running.any()) or step == limit - 1:
+            break
+        out = model.backbone.extend(model.backbone.embed(best[:, None]), state)
+        state, logits = out.state, model.backbone.logits(out.hidden[:, -1])
+    return rows, first
+
+
+@torch.no_grad()
+def score_choices(
+    model: VideoLatent, prompter: Prompter, generated: Generated, row: int, choices: Sequence[str]
+) -> list[float]:
+    """Return the probability of each choice of one row, normalised over the choices.
+
+    Choice: by the log-likelihood of the whole choice with its end of turn.
+    """
+    answers = pad([prompter.answer(text) for text in choices], "right").to(model.backbone.device)
+    rows = torch.full((len(choices),), row, device=model.backbone.device)
+    embeds = model.backbone.embed(answers.ids[:, :-1])
+    out = model.backbone.extend(embeds, generated.state.rows(rows))
+    hidden = torch.cat((generated.end_hidden[rows], out.hidden), 1)
+    chances = model.backbone.logits(hidden).float().log_softmax(-1)
+    tokens = chances.gather(-1, answers.ids[..., None]).squeeze(-1)
+    totals = (tokens * answers.mask).sum(1)
+    return [float(p) for p in totals.softmax(0)]
+
+
+class _Clock:
+    """Wall time of consecutive parts; waits for the GPU at each lap."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Record the time since the last lap."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now

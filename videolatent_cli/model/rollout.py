@@ -1,0 +1,111 @@
+"""The rollout: the model makes its own latents, in training exactly as in use (self-forcing)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from videolatent_cli.model.backbone import Backbone
+    from videolatent_cli.model.injection import LatentInjection, Memory
+    from videolatent_cli.model.state import State
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The latents of a batch, and the state from which the answer goes on."""
+
+    latents: Float[Tensor, "batch latent dim"]
+    """z, float32, block by block; the latent axis is 0 without blocks."""
+    attention: Float[Tensor, "batch latent memory"] | None
+    """Where each latent looked again."""
+    by_layer: tuple[Float[Tensor, "batch position dim"], ...]
+    """Hidden states at the latents and the end marker, for each layer asked for."""
+    end_hidden: Float[Tensor, "batch 1 dim"]
+    """Last hidden state at the end marker: it predicts the answer's first token."""
+    question_state: State
+    """State after the question, before the markers."""
+    state: State
+    """State after the end marker."""
+
+    def latent_state(self) -> State:
+        """Return the state of the latents' positions alone, which goes on before the end marker."""
+        stop = self.state.length - 1
+        start = stop - self.latents.shape[1]
+        return self.state.window(start, stop, self.state.next_position - 1)
+
+
+def roll_out(  # noqa: PLR0913 - the arguments of the mathematics
+    backbone: Backbone,
+    injection: LatentInjection,
+    question: Float[Tensor, "batch seq dim"],
+    mask: Bool[Tensor, "batch seq"],
+    state: State,
+    memory: Memory | None,
+    *,
+    detach_blocks: bool = False,
+    layers: tuple[int, ...] = (),
+    replace: Callable[[Tensor], Tensor] | None = None,
+) -> Rollout:
+    """Run the question, the markers and all blocks of latents on a state that holds the video.
+
+    Source: self-forcing, the model trains on its own rollout (abstract). Choice: B blocks of b
+    parallel latents; the last one is run together with the end marker, so that B sequential steps
+    follow the prefill.
+
+    Args:
+        backbone: The language model.
+        injection: Makes the latents.
+        question: Embedded question tokens.
+        mask: False at padding.
+        state: State after the video.
+        memory: What the latents may look at again.
+        detach_blocks: Stop the gradient between blocks.
+        layers: Layers whose hidden states are wanted.
+        replace: For controls: changes each block of latents, (batch, latent, dim), before it
+            enters the model.
+    """
+    rows = len(question)
+    first = torch.cat((injection.start, injection.slots)).to(question.dtype)
+    end = injection.end.to(question.dtype).expand(rows, 1, -1)
+    opening = [question, first.expand(rows, -1, -1)]
+    if not injection.num_blocks:
+        opening.append(end)
+    added = sum(part.shape[1] for part in opening[1:])
+    ones = torch.ones(rows, added, dtype=torch.bool, device=mask.device)
+    out = backbone.extend(torch.cat(opening, 1), state, torch.cat((mask, ones), 1), layers)
+    question_state = out.state.window(
+        0, state.length + question.shape[1], state.next_position + mask.sum(1)
+    )
+    if not injection.num_blocks:
+        none = out.hidden.new_zeros(rows, 0, backbone.dim, dtype=torch.float32)
+        tops = tuple(h[:, -1:] for h in out.by_layer)
+        return Rollout(none, None, tops, out.hidden[:, -1:], question_state, out.state)
+
+    count = injection.latents_per_block
+    hidden, latents, looks, tops_by_block = out.hidden[:, -count:], [], [], []
+    for block in range(injection.num_blocks):
+        z, look = injection(hidden.detach() if detach_blocks else hidden, memory, block)
+        z = z if replace is None else replace(z)
+        last = block == injection.num_blocks - 1
+        fed = torch.cat((z.to(question.dtype), end), 1) if last else z.to(question.dtype)
+        out = backbone.extend(fed, out.state, layers=layers)
+        hidden = out.hidden[:, :count]
+        latents.append(z)
+        looks.append(look)
+        tops_by_block.append(out.by_layer)
+    seen = [look for look in looks if look is not None]
+    return Rollout(
+        latents=torch.cat(latents, 1),
+        attention=torch.cat(seen, 1) if seen else None,
+        by_layer=tuple(torch.cat(tops, 1) for tops in zip(*tops_by_block, strict=True)),
+        end_hidden=out.hidden[:, -1:],
+        question_state=question_state,
+        state=out.state,
+    )

@@ -1,0 +1,112 @@
+"""Where a model gets its videos from: the cache, or the file itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from videolatent_cli.model.cached import features_row, frames_row, row_features, row_frames
+from videolatent_cli.store import cache_key
+from videolatent_cli.video.decode import decode_frames
+from videolatent_cli.video.probe import content_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from videolatent_cli.model.backbone import Backbone, VideoFeatures
+    from videolatent_cli.store import CachedVideo, FeatureCache, Window
+    from videolatent_cli.video.frames import FrameBatch
+    from videolatent_cli.video.sampling import SamplingSpec
+
+_FRAMES = "frames"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video file, or a part of it."""
+
+    path: Path
+    window: Window = (None, None)
+
+
+class VideoSource:
+    """Features or frames of clips under one sampling contract, cached where a cache is given.
+
+    Choice: each video is encoded on its own, so that its features are bit-equal whether they come
+    from the cache or not, and whatever other videos are asked for.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        sampling: SamplingSpec,
+        *,
+        tier: str,
+        cache: FeatureCache | None = None,
+        timeout_seconds: float = 300.0,
+    ) -> None:
+        self.backbone = backbone
+        self.sampling = sampling
+        self.tier = tier
+        self.cache = cache if tier != "none" else None
+        self._timeout_seconds = timeout_seconds
+        self.fingerprint = _FRAMES if tier == _FRAMES else backbone.fingerprint()
+
+    def key(self, clip: Clip) -> str:
+        """Return the key of a clip's cache row.
+
+        Raises:
+            VideoError: Where the file is missing.
+        """
+        return cache_key(content_id(clip.path), clip.window, self.sampling.hash, self.fingerprint)
+
+    def cached(self, clip: Clip) -> bool:
+        """Whether the clip need not be decoded."""
+        return self.cache is not None and self.key(clip) in self.cache
+
+    def decode(self, clip: Clip) -> FrameBatch:
+        """Return the clip's frames, from the file."""
+        return decode_frames(clip.path, self.sampling, clip.window, self._timeout_seconds)
+
+    @torch.no_grad()
+    def encode(self, frames: FrameBatch) -> VideoFeatures:
+        """Return the features of one clip's frames."""
+        return self.backbone.encode_video(frames)
+
+    def row(self, clip: Clip, frames: FrameBatch) -> CachedVideo:
+        """Return decoded frames as a cache row of this source's tier."""
+        about = {
+            "key": self.key(clip),
+            "content_id": content_id(clip.path),
+            "sampling_hash": self.sampling.hash,
+            "source": str(clip.path),
+        }
+        if self.tier == _FRAMES:
+            return frames_row(frames, **about)
+        return features_row(self.encode(frames), fingerprint=self.fingerprint, **about)
+
+    def rows(self, clips: Sequence[Clip]) -> list[CachedVideo]:
+        """Return clips as rows, from the cache where it has them."""
+        keys = [self.key(clip) for clip in clips]
+        known = self.cache.keys() if self.cache is not None else frozenset()
+        wanted = list(dict.fromkeys(key for key in keys if key in known))
+        found = dict(zip(wanted, self.cache.get(wanted), strict=True)) if self.cache else {}
+        for key, clip in zip(keys, clips, strict=True):
+            if key not in found:
+                found[key] = self.row(clip, self.decode(clip))
+        return [found[key] for key in keys]
+
+    def frames(self, clips: Sequence[Clip]) -> list[FrameBatch]:
+        """Return the frames of clips, from the cache if this source is of that tier."""
+        if self.tier != _FRAMES:
+            return [self.decode(clip) for clip in clips]
+        return [row_frames(row) for row in self.rows(clips)]
+
+    def features(self, clips: Sequence[Clip]) -> list[VideoFeatures]:
+        """Return the features of clips."""
+        if self.tier == _FRAMES:
+            return [self.encode(frames) for frames in self.frames(clips)]
+        return [row_features(row, self.backbone.device) for row in self.rows(clips)]

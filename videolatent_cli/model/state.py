@@ -1,0 +1,55 @@
+"""The key-value state of a language model as a value: branches cannot write into each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class State:
+    """Keys and values of all positions so far, with the positions that are only padding.
+
+    Choice: immutable, where transformers' cache is written in place; a teacher, a bottleneck and
+    several questions then share one prefix without copying and without seeing each other.
+    """
+
+    layers: tuple[
+        tuple[Float[Tensor, "batch head seq headdim"], Float[Tensor, "batch head seq headdim"]], ...
+    ]
+    """Keys and values by layer."""
+    mask: Bool[Tensor, "batch seq"]
+    """False at padding."""
+    next_position: Int[Tensor, " batch"]
+    """Position of the next token of each row."""
+
+    @property
+    def length(self) -> int:
+        """Number of positions, padding included."""
+        return self.mask.shape[1]
+
+    def rows(self, index: Int[Tensor, " row"]) -> State:
+        """Return the state with the rows `index`, which may repeat; gradients flow."""
+        layers = tuple((k.index_select(0, index), v.index_select(0, index)) for k, v in self.layers)
+        return State(layers, self.mask[index], self.next_position[index])
+
+    def window(self, start: int, stop: int, next_position: Int[Tensor, " batch"]) -> State:
+        """Return the state of some positions only; `next_position` says where it goes on."""
+        layers = tuple((k[:, :, start:stop], v[:, :, start:stop]) for k, v in self.layers)
+        return State(layers, self.mask[:, start:stop], next_position)
+
+    def joined(self, other: State) -> State:
+        """Return this state followed by the positions of another, which says where it goes on."""
+        layers = tuple(
+            (torch.cat((k, ok), 2), torch.cat((v, ov), 2))
+            for (k, v), (ok, ov) in zip(self.layers, other.layers, strict=True)
+        )
+        return State(layers, torch.cat((self.mask, other.mask), 1), other.next_position)
+
+    def detach(self) -> State:
+        """Return the state without gradient."""
+        layers = tuple((k.detach(), v.detach()) for k, v in self.layers)
+        return State(layers, self.mask, self.next_position)

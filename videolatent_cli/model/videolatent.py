@@ -1,0 +1,218 @@
+"""VideoLatent: a backbone with latent injection, and the one forward of training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from videolatent_cli.model.injection import LatentInjection, Memory, make_memory
+from videolatent_cli.model.rollout import Rollout, roll_out
+from videolatent_cli.video.frames import FrameBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from videolatent_cli.model.backbone import Backbone, VideoFeatures
+    from videolatent_cli.model.batch import Batch
+    from videolatent_cli.model.state import State
+    from videolatent_cli.model.teacher import TeacherWeights
+    from videolatent_cli.recipe.schema import Latent
+
+
+@dataclass(frozen=True)
+class Question:
+    """A batch of questions on their videos, ready for the rollout."""
+
+    embeds: Float[Tensor, "batch seq dim"]
+    mask: Bool[Tensor, "batch seq"]
+    state: State
+    """State after the video, one row a question."""
+    memory: Memory | None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """All tensors that the objectives of one micro batch need."""
+
+    answer_logits: Float[Tensor, "batch answer vocab"]
+    rollout: Rollout | None = None
+    teacher_by_layer: tuple[Float[Tensor, "batch position dim"], ...] = ()
+    bottleneck_logits: Float[Tensor, "batch answer vocab"] | None = None
+
+
+class VideoLatent(nn.Module):
+    """A multimodal language model that thinks in latents before it answers.
+
+    Without an injection module it is the plain backbone, fine-tuned and asked in the same way.
+    """
+
+    def __init__(self, backbone: Backbone, latent: Latent | None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.latent = latent
+        self.injection: LatentInjection | None = None
+        if latent is not None:
+            table = backbone.core.get_input_embeddings().weight
+            rms = float(table.detach().float().square().mean().sqrt())
+            self.injection = LatentInjection(latent, backbone.dim, rms).to(backbone.device)
+
+    def layers_at(self, depths: list[float]) -> tuple[int, ...]:
+        """Return the layers at fractions of the depth, such as (2, 3, 4) of 4."""
+        return tuple(math.ceil(depth * self.backbone.num_layers) for depth in depths)
+
+    def open(self, batch: Batch) -> Question:
+        """Return the questions of a batch with the state and the memory of their videos."""
+        features = self.features(batch.videos)
+        state = self.backbone.prefill_videos(batch.head.ids, batch.head.mask, features)
+        memory = make_memory(features, self.latent.relook) if self.latent is not None else None
+        return Question(
+            self.backbone.embed(batch.question.ids),
+            batch.question.mask,
+            state.rows(batch.video_index),
+            memory.rows(batch.video_index) if memory is not None else None,
+        )
+
+    def features(
+        self, videos: tuple[VideoFeatures, ...] | tuple[FrameBatch, ...]
+    ) -> list[VideoFeatures]:
+        """Return features of videos; frames are encoded, with gradient where the tower learns."""
+        frames = [video for video in videos if isinstance(video, FrameBatch)]
+        if frames:
+            return self.backbone.encode_videos(frames)
+        return [video for video in videos if not isinstance(video, FrameBatch)]
+
+    def think(
+        self,
+        question: Question,
+        layers: tuple[int, ...] = (),
+        replace: Callable[[Tensor], Tensor] | None = None,
+    ) -> Rollout:
+        """Return the rollout of a batch of questions."""
+        if self.injection is None or self.latent is None:
+            raise ValueError("VideoLatent.think: this model has no latents")
+        return roll_out(
+            self.backbone,
+            self.injection,
+            question.embeds,
+            question.mask,
+            question.state,
+            question.memory,
+            detach_blocks=self.latent.rollout_gradient == "detach_blocks",
+            layers=layers,
+            replace=replace,
+        )
+
+    def forward(
+        self,
+        batch: Batch,
+        teacher: TeacherWeights | None = None,
+        layers: tuple[int, ...] = (),
+        bottleneck: bool = False,
+    ) -> Pass:
+        """Return everything that the objectives need of one micro batch.
+
+        Args:
+            batch: On the model's device.
+            teacher: Whose weights the hindsight teacher has; None: no teacher.
+            layers: Layers at which student and teacher are compared.
+            bottleneck: Also answer from question and latents alone.
+        """
+        question = self.open(batch)
+        if self.injection is None:
+            return Pass(self._plain_logits(question, batch))
+        rollout = self.think(question, layers if teacher is not None else ())
+        answers = self.backbone.embed(batch.answer.ids)
+        logits = self._answer_logits(rollout.end_hidden, answers, rollout.state)
+        seen: tuple[Tensor, ...] = ()
+        if teacher is not None:
+            seen = self._teacher_states(batch, rollout, teacher, layers)
+        blind = self._bottleneck_logits(batch, rollout, answers) if bottleneck else None
+        return Pass(logits, rollout, seen, blind)
+
+    def _plain_logits(
+        self, question: Question, batch: Batch
+    ) -> Float[Tensor, "batch answer vocab"]:
+        """Return the logits of the answer without latents, question and answer in one call."""
+        answers = self.backbone.embed(batch.answer.ids[:, :-1])
+        text = torch.cat((question.embeds, answers), 1)
+        mask = torch.cat((question.mask, batch.answer.mask[:, :-1]), 1)
+        out = self.backbone.extend(text, question.state, mask)
+        return self.backbone.logits(out.hidden[:, question.embeds.shape[1] - 1 :])
+
+    def _answer_logits(
+        self,
+        end_hidden: Float[Tensor, "batch 1 dim"],
+        answers: Float[Tensor, "batch answer dim"],
+        state: State,
+    ) -> Float[Tensor, "batch answer vocab"]:
+        """Return the logits of all answer tokens; the first comes from the end marker.
+
+        Answers are padded right, so a causal pass needs no mask for them.
+        """
+        hidden = end_hidden
+        if answers.shape[1] > 1:
+            out = self.backbone.extend(answers[:, :-1], state)
+            hidden = torch.cat((end_hidden, out.hidden), 1)
+        return self.backbone.logits(hidden)
+
+    def _bottleneck_logits(
+        self, batch: Batch, rollout: Rollout, answers: Float[Tensor, "batch answer dim"]
+    ) -> Float[Tensor, "batch answer vocab"]:
+        """Return answer logits that see the video only through the latents' keys and values.
+
+        Choice: the question runs alone at the positions it has in the full prompt, so that the
+        latents' keys keep their distances; then end marker and answer follow.
+        """
+        assert self.injection is not None
+        rows = len(answers)
+        embeds = self.backbone.embed(batch.question.ids)
+        start = rollout.question_state.next_position - batch.question.mask.sum(1)
+        empty = self.backbone.empty_state(rows)
+        alone = self.backbone.extend(
+            embeds, type(empty)(empty.layers, empty.mask, start), batch.question.mask
+        )
+        state = alone.state.joined(rollout.latent_state())
+        end = self.injection.end.to(embeds.dtype).expand(rows, 1, -1)
+        out = self.backbone.extend(torch.cat((end, answers[:, :-1]), 1), state)
+        return self.backbone.logits(out.hidden)
+
+    @torch.no_grad()
+    def _teacher_states(
+        self,
+        batch: Batch,
+        rollout: Rollout,
+        teacher: TeacherWeights,
+        layers: tuple[int, ...],
+    ) -> tuple[Float[Tensor, "batch position dim"], ...]:
+        """Return the teacher's hidden states at the latents and the end marker.
+
+        Choice: the teacher is told the answer after the question and then reads the student's own
+        latents; only its context differs. With its own weights it recomputes the prefix.
+        """
+        assert self.injection is not None
+        with teacher.applied():
+            if teacher.kind == "current":
+                state = rollout.question_state.detach()
+            else:
+                question = self.open(batch)
+                state = self.backbone.extend(question.embeds, question.state, question.mask).state
+            hint = self.backbone.embed(batch.hint.ids)
+            own = torch.cat((self.injection.start, self.injection.slots)).to(hint.dtype)
+            rows = len(hint)
+            rest = [
+                own.expand(rows, -1, -1),
+                rollout.latents.detach().to(hint.dtype),
+                self.injection.end.to(hint.dtype).expand(rows, 1, -1),
+            ]
+            embeds = torch.cat((hint, *rest), 1)
+            added = embeds.shape[1] - hint.shape[1]
+            ones = torch.ones(rows, added, dtype=torch.bool, device=hint.device)
+            mask = torch.cat((batch.hint.mask, ones), 1)
+            out = self.backbone.extend(embeds, state, mask, layers)
+        count = rollout.latents.shape[1] + 1
+        return tuple(states[:, -count:] for states in out.by_layer)

@@ -1,0 +1,21 @@
+"""The objectives of latent self-forcing: functions of tensors, without model or files."""
+
+from videolatent_cli.objectives.alignment import Alignment
+from videolatent_cli.objectives.answer import answer_loss
+from videolatent_cli.objectives.diversity import Diversity, instance_loss, slot_loss
+from videolatent_cli.objectives.self_forcing import (
+    LossWeights,
+    alignment_ramp,
+    bottleneck_probability,
+)
+
+__all__ = [
+    "Alignment",
+    "Diversity",
+    "LossWeights",
+    "alignment_ramp",
+    "answer_loss",
+    "bottleneck_probability",
+    "instance_loss",
+    "slot_loss",
+]

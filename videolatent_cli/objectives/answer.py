@@ -1,0 +1,15 @@
+"""Cross-entropy on answer tokens."""
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def answer_loss(
+    logits: Float[Tensor, "batch answer vocab"],
+    ids: Int[Tensor, "batch answer"],
+    mask: Bool[Tensor, "batch answer"],
+) -> Float[Tensor, ""]:
+    """Return -log p(answer) in nats: mean over the tokens of a triplet, then over triplets."""
+    losses = F.cross_entropy(logits.float().transpose(1, 2), ids, reduction="none")
+    return ((losses * mask).sum(1) / mask.sum(1)).mean()

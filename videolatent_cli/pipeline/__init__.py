@@ -1,0 +1,1 @@
+"""One module a verb of the command line; each ends in a result that can be printed."""

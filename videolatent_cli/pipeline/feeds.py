@@ -1,0 +1,31 @@
+"""From the `data` section of a recipe to micro batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from videolatent_cli.pipeline.cache import prepare
+from videolatent_cli.pipeline.progress import Progress, silent
+from videolatent_cli.recipe.schema import EventWorldStreamData
+from videolatent_cli.training.feed import StreamFeed, TripletFeed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from videolatent_cli.model.videolatent import VideoLatent
+    from videolatent_cli.recipe import Recipe
+
+
+def make_feed(
+    recipe: Recipe,
+    model: VideoLatent,
+    base_dir: Path,
+    cache_dir: Path,
+    progress: Progress = silent,
+) -> StreamFeed | TripletFeed:
+    """Return the micro batches of a recipe; what the cache lacks is made first."""
+    if isinstance(recipe.data, EventWorldStreamData):
+        return StreamFeed(recipe.data, recipe.training.videos_per_batch, model.backbone)
+    prepared, _ = prepare(recipe, model, base_dir, cache_dir, progress)
+    live = recipe.backbone.train_vision
+    return TripletFeed(prepared.dataset, prepared.source, recipe.training, live_frames=live)

@@ -1,0 +1,16 @@
+"""What a run is: schema, loading and identity of recipes. Never imports torch."""
+
+from videolatent_cli.recipe.load import load_recipe, parse_recipe
+from videolatent_cli.recipe.resolved import digest, provenance, recipe_hash, resolved, write_json
+from videolatent_cli.recipe.schema import Recipe
+
+__all__ = [
+    "Recipe",
+    "digest",
+    "load_recipe",
+    "parse_recipe",
+    "provenance",
+    "recipe_hash",
+    "resolved",
+    "write_json",
+]

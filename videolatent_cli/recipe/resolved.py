@@ -1,0 +1,75 @@
+"""The resolved recipe, its hash, and the provenance of a run."""
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from videolatent_cli import __version__
+from videolatent_cli.recipe.schema import Recipe, Section
+
+_PACKAGES = ("torch", "transformers", "peft", "lancedb", "pyarrow", "av", "imageio-ffmpeg", "numpy")
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """Return every value of the recipe, defaults included, as plain JSON values."""
+    return recipe.model_dump(mode="json")
+
+
+def digest(value: object, length: int = 12) -> str:
+    """Return the first hexadecimal digits of the SHA-256 of a JSON value or section."""
+    if isinstance(value, Section):
+        value = value.model_dump(mode="json")
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Return 12 hexadecimal digits that change with any value of the recipe."""
+    return digest(resolved(recipe))
+
+
+def provenance(recipe: Recipe, overrides: list[str], data_fingerprint: str) -> dict[str, Any]:
+    """Return where a run comes from: versions, git, overrides, seed, data."""
+    return {
+        "schema": "vl.provenance/1",
+        "videolatent": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "git": _git_commit(),
+        "command": sys.argv,
+        "overrides": overrides,
+        "recipe_hash": recipe_hash(recipe),
+        "seed": recipe.training.seed,
+        "data_fingerprint": data_fingerprint,
+    }
+
+
+def _version(package: str) -> str | None:
+    """Return an installed version, None where the package is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the working folder, None outside a repository."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file under a temporary name, then rename it."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,301 @@
+"""What a run is: the sections of a recipe file, their bounds and their meaning."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and closed against unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class _MediaData(Section):
+    """What all data sets of video files share."""
+
+    on_bad: Literal["fail", "skip"] = "fail"
+    """What to do with videos that cannot be read: stop, or leave their triplets out."""
+    max_bad_fraction: float = Field(0.01, ge=0, le=1)
+    """With `on_bad: skip`, the largest fraction of videos that may be left out before the run
+    stops all the same."""
+
+
+class TripletsData(_MediaData):
+    """Your own (video, question, answer) triplets."""
+
+    type: Literal["triplets"] = "triplets"
+    """Kind of data set."""
+    path: str = Field(min_length=1)
+    """Training triplets, JSON Lines; relative to the recipe file."""
+    eval_path: str | None = None
+    """Triplets for evaluation; null: the run has no evaluation of its own."""
+    media_root: str | None = None
+    """Folder below which all videos lie; null: the folder of the triplet file."""
+
+
+class EventWorldData(_MediaData):
+    """Rendered EventWorld videos: real H.264 files with questions of known depth."""
+
+    type: Literal["eventworld"] = "eventworld"
+    """Kind of data set."""
+    num_videos: int = Field(512, ge=1)
+    """Videos of the `train` split."""
+    questions_per_video: int = Field(8, ge=1)
+    """Largest number of questions about one video."""
+    families: list[str] = Field(["all"], min_length=1)
+    """Question families; `all`, `1-2 hops` and `3+ hops` name groups of them."""
+    eval_splits: list[str] = Field(["test_iid"], min_length=1)
+    """Splits that the evaluation uses."""
+    num_eval_videos: int = Field(128, ge=1)
+    """Videos of each evaluation split."""
+
+
+class EventWorldStreamData(Section):
+    """EventWorld without end: each video is rendered in memory and seen once (pretraining)."""
+
+    type: Literal["eventworld_stream"] = "eventworld_stream"
+    """Kind of data set."""
+    questions_per_video: int = Field(6, ge=1)
+    """Largest number of questions about one video."""
+    families: list[str] = Field(["describe", "1-2 hops"], min_length=1)
+    """Question families; `describe`, `1-2 hops`, `3+ hops` and `all` name groups of them."""
+    first_index: int = Field(0, ge=0)
+    """Index of the first video of the `train` stream."""
+
+
+Data = Annotated[TripletsData | EventWorldData | EventWorldStreamData, Field(discriminator="type")]
+
+
+class Video(Section):
+    """Which frames of a video the model sees: the sampling contract of the run."""
+
+    fps: float = Field(2.0, gt=0, le=120)
+    """Frames per second of presentation time. Source: Video-R1's setting, 2."""
+    min_frames: int = Field(4, ge=1)
+    """Fewest frames, however short the video."""
+    max_frames: int = Field(16, ge=1, le=4096)
+    """Most frames, however long the video. Source: Video-R1's setting, 16."""
+    min_pixels: int = Field(4 * 28 * 28, ge=1)
+    """Fewest pixels of a frame after resizing (px)."""
+    max_pixels: int = Field(128 * 28 * 28, ge=1)
+    """Most pixels of a frame after resizing (px). Source: Video-R1's setting, 128 * 28 * 28."""
+    resize: Literal["ffmpeg", "torch"] = "ffmpeg"
+    """Who resizes: `torch` equals the models' own processors bit by bit, `ffmpeg` differs by at
+    most about 5 of 255 levels and moves far fewer bytes."""
+    timeout_seconds: float = Field(300.0, gt=0)
+    """Longest time that decoding one video may take (s)."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.min_frames > self.max_frames:
+            msg = f"min_frames {self.min_frames} is above max_frames {self.max_frames}"
+            raise ValueError(msg)
+        if self.min_pixels > self.max_pixels:
+            msg = f"min_pixels {self.min_pixels} is above max_pixels {self.max_pixels}"
+            raise ValueError(msg)
+        return self
+
+
+class Lora(Section):
+    """Low-rank adapters on the projections of the language model, never of the vision tower."""
+
+    rank: int = Field(64, ge=1)
+    """Rank of the adapters."""
+    alpha: float = Field(128.0, gt=0)
+    """Scale of the adapters; they are multiplied by alpha / rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout before the adapters."""
+
+
+class Backbone(Section):
+    """The pretrained multimodal language model that the latents are injected into."""
+
+    model: str = Field("tiny", min_length=1)
+    """`tiny` is the embedded model; otherwise a folder or hub id of a Hugging Face video model."""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    """`random` starts from the seed: how the embedded backbone itself is made."""
+    train: Literal["lora", "full", "frozen"] = "lora"
+    """Which part of the language model learns; the latent module always does."""
+    lora: Lora = Lora()
+    """Used with `train: lora`."""
+    train_vision: bool = False
+    """Whether the vision tower learns too; its features can then not be cached."""
+    attention: Literal[
+        "auto", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4"
+    ] = "auto"
+    """Attention kernel; `auto` takes the best that is installed and fits the device."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type of weights and activations; `auto` is bfloat16 on a GPU and float32 elsewhere."""
+
+
+class Latent(Section):
+    """The latent injection module and its rollout; `latent: null` is plain fine-tuning."""
+
+    num_blocks: int = Field(2, ge=0, le=16)
+    """B, rollout steps. 0 keeps the learned slots only (pause tokens)."""
+    latents_per_block: int = Field(4, ge=0, le=64)
+    """b, latents made in one step. With `num_blocks: 0`, 0 keeps the two markers only."""
+    relook: Literal["none", "frames", "tokens"] = "frames"
+    """What the latents look at again: nothing, one mean vector a frame group, or all visual
+    tokens. The attention over frames is the evidence of `vl ask`."""
+    relook_heads: int = Field(4, ge=1)
+    """Attention heads of the re-look."""
+    rollout_gradient: Literal["full", "detach_blocks"] = "full"
+    """Whether the gradient flows through the whole rollout or stops between blocks."""
+
+    @model_validator(mode="after")
+    def _blocks_need_latents(self) -> Self:
+        if self.num_blocks and not self.latents_per_block:
+            msg = f"num_blocks is {self.num_blocks} but latents_per_block is 0; set both to 0"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def num_latents(self) -> int:
+        """K, all latents of a triplet."""
+        return self.num_blocks * self.latents_per_block
+
+
+class Loss(Section):
+    """Weights and schedules of latent self-forcing; cross-entropy has weight 1."""
+
+    alignment_weight: float = Field(0.5, ge=0)
+    """Weight of the latent alignment with the hindsight teacher; 0 turns the teacher off."""
+    alignment_warmup_fraction: float = Field(0.1, ge=0, le=1)
+    """Fraction of the steps over which the alignment weight rises from 0."""
+    alignment_depths: list[float] = Field([0.5, 0.75, 1.0], min_length=1)
+    """Depths (fractions of all layers) at which student and teacher are compared."""
+    target_momentum: float = Field(0.99, ge=0, lt=1)
+    """Momentum of the running mean and deviation that standardise teacher states and latents."""
+    teacher: Literal["current", "base", "ema"] = "current"
+    """Weights of the hindsight teacher: the model's own, those before training, or an average."""
+    teacher_ema_decay: float = Field(0.999, ge=0, lt=1)
+    """Decay of the `ema` teacher per step."""
+    diversity_weight: float = Field(0.1, ge=0)
+    """Weight of the latent diversity, within a triplet and between triplets."""
+    diversity_similarity: float = Field(0.2, ge=-1, le=1)
+    """Centred cosine of two latents of a triplet up to which nothing is lost."""
+    diversity_deviation: float = Field(0.5, ge=0)
+    """Deviation over triplets, relative to the latents' scale, above which nothing is lost."""
+    diversity_queue: int = Field(256, ge=0)
+    """Latents of earlier triplets that count for the deviation."""
+    bottleneck_weight: float = Field(1.0, ge=0)
+    """Weight of answering from question and latents alone (ours; 0 is the paper's pair)."""
+    bottleneck_full_fraction: float = Field(0.3, ge=0, le=1)
+    """Fraction of the steps in which the bottleneck is always applied."""
+    bottleneck_final_probability: float = Field(0.25, ge=0, le=1)
+    """Probability of applying it at the end; reached by a cosine."""
+
+
+class Training(Section):
+    """Optimisation."""
+
+    max_steps: int | None = Field(None, ge=1)
+    """Optimizer steps; null: `epochs` passes over the data."""
+    epochs: float = Field(1.0, gt=0)
+    """Passes over the data where `max_steps` is null."""
+    videos_per_batch: int = Field(1, ge=1)
+    """Videos of a micro batch; their visual prefix is computed once each."""
+    triplets_per_video: int = Field(1, ge=1)
+    """Most triplets that share one video's prefix in a micro batch."""
+    gradient_accumulation_steps: int = Field(64, ge=1)
+    """Micro batches of one optimizer step."""
+    learning_rate: float = Field(1e-4, gt=0)
+    """Peak learning rate of the backbone's trained part."""
+    latent_learning_rate: float = Field(5e-4, gt=0)
+    """Peak learning rate of the injection module, slots, markers and predictors."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW's decoupled weight decay; matrices only."""
+    warmup_fraction: float = Field(0.03, ge=0, lt=1)
+    """Fraction of the steps over which the learning rate rises from 0."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradient norm above which gradients are scaled down."""
+    gradient_checkpointing: bool = False
+    """Recompute activations to save memory; only without latents (it drops the shared state)."""
+    checkpoint_every_steps: int = Field(200, ge=1)
+    """Steps between checkpoints."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Seed of initial weights, data order and schedules."""
+
+
+class Cache(Section):
+    """What is kept of each video so that it is decoded and encoded once."""
+
+    tier: Literal["features", "frames", "none"] = "features"
+    """`features` keeps what the vision tower made of it, `frames` the resized pictures (smaller
+    for some families, needed where the tower learns), `none` decodes each time."""
+    commit_videos: int = Field(32, ge=1)
+    """Videos written at a time; what a kill can lose."""
+
+
+class Recipe(Section):
+    """A run, completely: the same recipe and the same data give the same model."""
+
+    version: Literal[1]
+    """Version of this file format."""
+    data: Data
+    """What is learned from."""
+    video: Video = Video()
+    """Which frames the model sees."""
+    backbone: Backbone = Backbone()
+    """The pretrained model."""
+    latent: Latent | None = Latent()
+    """The latent module; null: none."""
+    loss: Loss = Loss()
+    """The objectives."""
+    training: Training = Training()
+    """Optimisation."""
+    cache: Cache = Cache()
+    """What is kept of each video."""
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        problems = [text for wrong, text in self._conflicts() if wrong]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _conflicts(self) -> list[tuple[bool, str]]:
+        """Return (is it so, what is wrong) for rules across sections."""
+        rollout = self.latent is not None and self.latent.num_blocks > 0
+        stream = self.data.type == "eventworld_stream"
+        return [
+            (
+                self.training.gradient_checkpointing and self.latent is not None,
+                "training.gradient_checkpointing is true, but transformers then drops the state "
+                "that the latents need; set it to false, or latent to null",
+            ),
+            (
+                self.backbone.train_vision and self.cache.tier == "features",
+                "backbone.train_vision is true, so cached features would go stale; "
+                "set cache.tier to frames or none",
+            ),
+            (
+                stream and self.cache.tier != "none",
+                f"cache.tier is {self.cache.tier}, but data.type eventworld_stream shows each "
+                "video once; set cache.tier to none",
+            ),
+            (
+                stream and self.training.max_steps is None,
+                "training.max_steps is null, but data.type eventworld_stream has no end; "
+                "set training.max_steps",
+            ),
+            (
+                self.backbone.weights == "random" and self.backbone.train != "full",
+                f"backbone.weights is random but backbone.train is {self.backbone.train}; "
+                "set backbone.train to full",
+            ),
+            (
+                self.latent is not None and not rollout and self.loss.bottleneck_weight > 0,
+                "loss.bottleneck_weight is above 0, but there are no latents to answer from; "
+                "set it to 0, or latent.num_blocks above 0",
+            ),
+            (
+                self.latent is not None and not rollout and self.loss.diversity_weight > 0,
+                "loss.diversity_weight is above 0, but there are no latents; "
+                "set it to 0, or latent.num_blocks above 0",
+            ),
+        ]

@@ -1,0 +1,1 @@
+"""Optimisation: micro batches, one step, the loop, and what is logged."""

@@ -1,0 +1,136 @@
+"""Where micro batches come from: a stream of rendered worlds, or triplets with cached videos."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from videolatent_cli.data.dataset import TRAIN
+from videolatent_cli.data.eventworld import FPS, SPEC_VERSION, render
+from videolatent_cli.data.eventworld.triplets import eventworld_triplets
+from videolatent_cli.data.prompts import question_text
+from videolatent_cli.model.batch import Example, Prompter
+from videolatent_cli.model.pixels import patchify
+from videolatent_cli.model.source import Clip
+from videolatent_cli.recipe import digest
+from videolatent_cli.training.sampler import GroupSampler
+from videolatent_cli.video.frames import FrameBatch
+
+if TYPE_CHECKING:
+    from videolatent_cli.data.dataset import Dataset
+    from videolatent_cli.data.eventworld import World
+    from videolatent_cli.data.triplets import Triplet
+    from videolatent_cli.model.backbone import Backbone
+    from videolatent_cli.model.batch import Batch
+    from videolatent_cli.model.source import VideoSource
+    from videolatent_cli.recipe.schema import EventWorldStreamData, Training
+
+
+def world_frames(world: World) -> FrameBatch:
+    """Return a rendered world as frames with times."""
+    frames = render(world)
+    return FrameBatch(frames, np.arange(len(frames)) / FPS)
+
+
+def as_example(triplet: Triplet) -> Example:
+    """Return a triplet as the model sees it."""
+    return Example(question_text(triplet), triplet.answer)
+
+
+class StreamFeed:
+    """EventWorld without end: micro batch i holds videos that no other micro batch holds.
+
+    Choice: the balance of answers runs within each micro batch, so that any one can be made alone.
+    """
+
+    def __init__(
+        self, data: EventWorldStreamData, videos_per_batch: int, backbone: Backbone
+    ) -> None:
+        self._data = data
+        self._count = videos_per_batch
+        self._backbone = backbone
+        self._prompter = Prompter(backbone)
+        self.fingerprint = digest(["eventworld_stream", SPEC_VERSION, data.model_dump()])
+
+    def num_steps(self, training: Training) -> int:
+        """Return the optimizer steps of a training; the recipe names them, a stream has no end."""
+        assert training.max_steps is not None
+        return training.max_steps
+
+    def batch(self, index: int) -> Batch:
+        """Return micro batch `index`."""
+        first = self._data.first_index + index * self._count
+        pairs = eventworld_triplets(
+            "train",
+            range(first, first + self._count),
+            self._data.families,
+            self._data.questions_per_video,
+        )
+        pairs = [(world, triplets) for world, triplets in pairs if triplets]
+        frames = [world_frames(world) for world, _ in pairs]
+        grids = [patchify(batch, self._backbone.geometry).grid for batch in frames]
+        examples = [[as_example(t) for t in triplets] for _, triplets in pairs]
+        return self._prompter.collate(frames, grids, examples)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some triplets about one clip."""
+
+    clip: Clip
+    triplets: tuple[Triplet, ...]
+
+
+def make_groups(dataset: Dataset, split: str, triplets_per_video: int) -> list[Group]:
+    """Return the triplets of a split, those about one clip together, in a fixed order."""
+    by_clip: dict[Clip, list[Triplet]] = {}
+    for triplet in dataset.splits[split]:
+        clip = Clip(dataset.path(triplet), triplet.window)
+        by_clip.setdefault(clip, []).append(triplet)
+    size = triplets_per_video
+    return [
+        Group(clip, tuple(found[start : start + size]))
+        for clip, found in by_clip.items()
+        for start in range(0, len(found), size)
+    ]
+
+
+def collate_groups(groups: list[Group], source: VideoSource, prompter: Prompter) -> Batch:
+    """Return groups as one batch with the features of their videos."""
+    features = source.features([group.clip for group in groups])
+    examples = [[as_example(t) for t in group.triplets] for group in groups]
+    return prompter.collate(features, [f.grid for f in features], examples)
+
+
+class TripletFeed:
+    """Micro batches of a data set's training triplets, their videos from a source."""
+
+    def __init__(
+        self, dataset: Dataset, source: VideoSource, training: Training, *, live_frames: bool
+    ) -> None:
+        self._groups = make_groups(dataset, TRAIN, training.triplets_per_video)
+        self._source = source
+        self._live_frames = live_frames
+        self._prompter = Prompter(source.backbone)
+        self._sampler = GroupSampler(len(self._groups), training.videos_per_batch, training.seed)
+        self.fingerprint = dataset.fingerprint
+
+    def num_steps(self, training: Training) -> int:
+        """Return the optimizer steps of a training."""
+        if training.max_steps is not None:
+            return training.max_steps
+        batches = self._sampler.batches_per_epoch * training.epochs
+        return max(1, math.ceil(batches / training.gradient_accumulation_steps))
+
+    def batch(self, index: int) -> Batch:
+        """Return micro batch `index`."""
+        groups = [self._groups[i] for i in self._sampler.indices(index)]
+        if not self._live_frames:
+            return collate_groups(groups, self._source, self._prompter)
+        frames = self._source.frames([group.clip for group in groups])
+        grids = [patchify(batch, self._source.backbone.geometry).grid for batch in frames]
+        examples = [[as_example(t) for t in group.triplets] for group in groups]
+        return self._prompter.collate(frames, grids, examples)

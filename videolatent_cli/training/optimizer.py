@@ -1,0 +1,73 @@
+"""What is trained, how fast, and the state of the optimizer as named tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from transformers import get_scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from videolatent_cli.recipe.schema import Training
+
+
+def make_optimizer(step_module: nn.Module, training: Training) -> torch.optim.AdamW:
+    """Return AdamW over everything trainable, the backbone slower than what is new.
+
+    Choice: weight decay on matrices only, not on gains, biases, markers and scalars.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in step_module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate = (
+            training.learning_rate if ".backbone." in f".{name}" else training.latent_learning_rate
+        )
+        matrix = parameter.ndim >= 2 and name.endswith("weight")
+        groups.setdefault((rate, training.weight_decay if matrix else 0.0), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": ps, "lr": lr, "peak_lr": lr, "weight_decay": wd}
+            for (lr, wd), ps in groups.items()
+        ],
+        betas=(0.9, 0.95),
+    )
+
+
+def make_schedule(training: Training, total_steps: int) -> Callable[[int], float]:
+    """Return the factor of the learning rate as a function of the steps done before."""
+    name = "constant_with_warmup" if training.schedule == "constant" else training.schedule
+    warmup = round(total_steps * training.warmup_fraction)
+    unused = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=1.0)
+    factor = get_scheduler(name, unused, warmup, total_steps).lr_lambdas[0]
+    # Middle of the step: neither the first nor the last step has a rate of 0.
+    return lambda step: float(factor(step + 0.5))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set the learning rates to their peaks times a factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * factor
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's state as `INDEX.KEY` tensors, in the order of its parameters."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{key}": torch.as_tensor(value).clone()
+        for index, values in state.items()
+        for key, value in values.items()
+    }
+
+
+def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put a state back that `optimizer_tensors` returned."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    full = optimizer.state_dict()
+    optimizer.load_state_dict({"state": state, "param_groups": full["param_groups"]})

@@ -1,0 +1,111 @@
+"""One micro batch: the model's forward and the objectives, in one module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from videolatent_cli.model.teacher import TeacherWeights
+from videolatent_cli.objectives import (
+    Alignment,
+    Diversity,
+    LossWeights,
+    alignment_ramp,
+    answer_loss,
+    bottleneck_probability,
+)
+
+if TYPE_CHECKING:
+    from videolatent_cli.model.batch import Batch
+    from videolatent_cli.model.videolatent import Pass, VideoLatent
+    from videolatent_cli.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """What a micro batch gave."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+    """Each part before its weight, detached."""
+    latents: Tensor | None
+    """(batch, latent, dim), detached."""
+
+
+class SelfForcing(nn.Module):
+    """VideoLatent under its objectives; DDP and FSDP wrap this module.
+
+    Choice: predictors, running moments and the queue live here, not in the model, since they are
+    dropped after training.
+    """
+
+    def __init__(self, model: VideoLatent, recipe: Recipe) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = recipe.loss
+        self.seed = recipe.training.seed
+        self.layers = model.layers_at(recipe.loss.alignment_depths)
+        dim = model.backbone.dim
+        momentum = recipe.loss.target_momentum
+        latent = recipe.latent
+        self.alignment: Alignment | None = None
+        self.diversity: Diversity | None = None
+        if latent is not None and recipe.loss.alignment_weight > 0:
+            self.alignment = Alignment(len(self.layers), dim, momentum)
+        if latent is not None and recipe.loss.diversity_weight > 0:
+            self.diversity = Diversity(
+                latent.num_latents,
+                dim,
+                similarity=recipe.loss.diversity_similarity,
+                deviation=recipe.loss.diversity_deviation,
+                queue=recipe.loss.diversity_queue,
+                momentum=momentum,
+            )
+        self.uses_bottleneck = latent is not None and recipe.loss.bottleneck_weight > 0
+        self.to(model.backbone.device)
+        self.teacher = TeacherWeights(
+            model.backbone, recipe.loss.teacher, recipe.loss.teacher_ema_decay
+        )
+
+    def weights_at(self, step: int, total_steps: int) -> LossWeights:
+        """Return the weights of a step; whether the bottleneck is applied follows from the seed."""
+        progress = step / total_steps
+        loss = self.loss
+        ramp = alignment_ramp(progress, loss.alignment_warmup_fraction)
+        probability = bottleneck_probability(
+            progress, loss.bottleneck_full_fraction, loss.bottleneck_final_probability
+        )
+        coin = torch.rand((), generator=torch.Generator().manual_seed(self.seed * 1_000_003 + step))
+        applied = self.uses_bottleneck and float(coin) < probability
+        return LossWeights(
+            alignment=loss.alignment_weight * ramp if self.alignment is not None else 0.0,
+            diversity=loss.diversity_weight if self.diversity is not None else 0.0,
+            bottleneck=loss.bottleneck_weight if applied else 0.0,
+        )
+
+    def forward(self, batch: Batch, weights: LossWeights) -> StepLosses:
+        """Return the losses of a micro batch that is on the model's device."""
+        out: Pass = self.model(
+            batch,
+            teacher=self.teacher if weights.alignment else None,
+            layers=self.layers,
+            bottleneck=bool(weights.bottleneck),
+        )
+        answer = batch.answer
+        parts = {"answer": answer_loss(out.answer_logits, answer.ids, answer.mask)}
+        total = parts["answer"]
+        latents = out.rollout.latents if out.rollout is not None else None
+        if weights.alignment and self.alignment is not None and out.rollout is not None:
+            parts["alignment"] = self.alignment(out.rollout.by_layer, out.teacher_by_layer)
+            total = total + weights.alignment * parts["alignment"]
+        if weights.diversity and self.diversity is not None and latents is not None:
+            parts["diversity"] = self.diversity(latents)
+            total = total + weights.diversity * parts["diversity"]
+        if out.bottleneck_logits is not None:
+            parts["bottleneck"] = answer_loss(out.bottleneck_logits, answer.ids, answer.mask)
+            total = total + weights.bottleneck * parts["bottleneck"]
+        detached = {name: part.detach() for name, part in parts.items()}
+        return StepLosses(total, detached, latents.detach() if latents is not None else None)

@@ -1,0 +1,1 @@
+"""From a file to frames: ffmpeg and PyAV in, numpy out."""

@@ -1,0 +1,374 @@
+"""From a video file to frames at exact moments: the only file that runs ffmpeg on videos.
+
+The frame of a moment is the one on screen: the last whose presentation time is not later. Which
+frames these are is read from the packets; ffmpeg then decodes just them, in one or a few runs, and
+the times that it reports are compared with those that were asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+from bisect import bisect_right
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ffmpeg
+import imageio_ffmpeg
+import numpy as np
+
+from videolatent_cli.errors import EnvironmentProblemError, VideoError
+from videolatent_cli.video.frames import FrameBatch
+from videolatent_cli.video.probe import VideoInfo, opened, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+    from videolatent_cli.video.sampling import SamplingSpec
+
+_SEEK_COST_FRAMES = 28
+"""What starting ffmpeg and its decoder costs, in decoded frames (measured, facts of ffmpeg 9)."""
+_RUNS_AT_ONCE = 2
+_SINGLE_FRAME_FPS = 25
+"""Rate that a file with a single frame is taken to have."""
+_SEEK_SLACK_SECONDS = 0.002
+"""How far before the first wanted frame a seek aims; ffmpeg's clock for seeks is coarse."""
+_SCALER = "bicubic+accurate_rnd+full_chroma_inp"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One frame to decode, in the file's own clock."""
+
+    seconds: Fraction
+    lead_frames: int
+    """Frames that must be decoded to reach it after a seek."""
+
+
+@cache
+def ffmpeg_binary() -> str:
+    """Return the ffmpeg program: `VL_FFMPEG`, else imageio-ffmpeg's, else the one on PATH.
+
+    Raises:
+        EnvironmentProblemError: Where there is none.
+    """
+    named = os.environ.get("VL_FFMPEG")
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise EnvironmentProblemError(f"VL_FFMPEG: no program there, got '{named}'; unset it")
+        return found
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        found = shutil.which("ffmpeg")
+        if found is None:
+            raise EnvironmentProblemError(
+                "ffmpeg: not found; pip install imageio-ffmpeg, or set VL_FFMPEG"
+            ) from None
+        return found
+
+
+def decode_frames(
+    path: Path,
+    spec: SamplingSpec,
+    window: tuple[float | None, float | None] = (None, None),
+    timeout_seconds: float = 300.0,
+    info: VideoInfo | None = None,
+) -> FrameBatch:
+    """Return the frames that a sampling contract asks for, resized, upright, square pixels.
+
+    Args:
+        path: The video file.
+        spec: Which moments and which size.
+        window: Start and end of the part that is meant (s from the first frame).
+        timeout_seconds: Longest time that ffmpeg may take for this file.
+        info: What `probe` returned for the file, if at hand.
+
+    Raises:
+        VideoError: Where the file cannot give exactly these frames.
+    """
+    info = info or probe(path)
+    start, end = window[0] or 0.0, window[1] or info.duration_seconds
+    if start >= info.duration_seconds:
+        raise VideoError(
+            f"{path}: start must be below its {info.duration_seconds:.2f} s, got {start:.2f} s"
+        )
+    times = spec.times(info.duration_seconds, (start, min(end, info.duration_seconds)))
+    size = spec.frame_size(*info.size_px)
+    wanted = _wanted_frames(info, times)
+    unique = sorted({w.seconds: w for w in wanted}.values(), key=lambda w: w.seconds)
+    ask = _Ask(info, size, spec.resize == "torch", timeout_seconds)
+    pictures = _decode_planned(ask, unique) or _decode_linear(ask, unique)
+    data = np.stack([pictures[w.seconds] for w in wanted])
+    pts = np.array([float(w.seconds) - info.start_seconds for w in wanted])
+    return FrameBatch(data, np.maximum(pts, 0.0))
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """What every run of ffmpeg on one file needs to know."""
+
+    info: VideoInfo
+    size_px: tuple[int, int]
+    resize_in_torch: bool
+    timeout_seconds: float
+
+    @property
+    def decoded_size_px(self) -> tuple[int, int]:
+        """Size of the pictures that ffmpeg hands over."""
+        return self.info.size_px if self.resize_in_torch else self.size_px
+
+
+def _wanted_frames(info: VideoInfo, times: NDArray[np.float64]) -> list[_Wanted]:
+    """Return the frame on screen at each moment, from the packets' times alone."""
+    with opened(info.path) as (container, stream):
+        if info.seekable:
+            return [_locate(container, stream, info, float(time)) for time in times]
+        table = _packet_times(container, stream)
+    first = table[0]
+    wanted = []
+    for time in times:
+        place = max(
+            bisect_right(table, first + Fraction(float(time)) + info.tick_seconds / 2) - 1, 0
+        )
+        wanted.append(_Wanted(table[place], place + 1))
+    return wanted
+
+
+def _packet_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
+    """Return the presentation times of all packets, in order."""
+    base = stream.time_base
+    assert base is not None
+    packets = container.demux(stream)
+    return sorted(p.pts * base for p in packets if p.pts is not None and not p.is_discard)
+
+
+def _locate(
+    container: InputContainer, stream: VideoStream, info: VideoInfo, time: float
+) -> _Wanted:
+    """Return the frame on screen at a moment, reading packets from the key frame before it."""
+    base = stream.time_base
+    assert base is not None
+    limit = Fraction(info.start_seconds + time) + info.tick_seconds / 2
+    container.seek(int(limit / base), backward=True, stream=stream)
+    best: Fraction | None = None
+    count = lead = 0
+    for packet in container.demux(stream):
+        if packet.pts is None:
+            continue
+        count += 1
+        shown = packet.pts * base
+        if not packet.is_discard and shown <= limit and (best is None or shown > best):
+            best, lead = shown, count
+        if packet.dts is not None and packet.dts * base > limit:
+            break
+    if best is None:
+        raise VideoError(f"{info.path}: has no frame at {time:.3f} s; the file is damaged there")
+    return _Wanted(best, lead)
+
+
+def _plan(info: VideoInfo, wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:
+    """Cut the frames into runs: a new one where seeking is cheaper than decoding on."""
+    if not info.seekable:
+        return [list(wanted)]
+    start = Fraction(info.start_seconds)
+    rate = _frames_per_second(info)
+    runs: list[list[_Wanted]] = [[]]
+    previous = start
+    for frame in wanted:
+        gap = float(frame.seconds - previous) * rate
+        if gap > frame.lead_frames + _SEEK_COST_FRAMES:
+            runs.append([])
+        runs[-1].append(frame)
+        previous = frame.seconds
+    return [run for run in runs if run]
+
+
+@cache
+def _frames_per_second(info: VideoInfo) -> float:
+    """Return roughly how many frames a second holds, counted in the first packets."""
+    with opened(info.path) as (container, stream):
+        base = stream.time_base
+        assert base is not None
+        times = []
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                times.append(packet.pts * base)
+            if len(times) >= 100:
+                break
+    span = float(max(times) - min(times)) if times else 0.0
+    return (len(times) - 1) / span if span > 0 else _SINGLE_FRAME_FPS
+
+
+def _decode_planned(ask: _Ask, wanted: list[_Wanted]) -> dict[Fraction, NDArray[np.uint8]] | None:
+    """Return the frames by time, None where ffmpeg's own times disagree with the packets'."""
+    runs = _plan(ask.info, wanted)
+    seeks = [run[0].lead_frames + _SEEK_COST_FRAMES < _frames_before(ask.info, run) for run in runs]
+    threads = 1 if len(runs) > 1 else None
+    with ThreadPoolExecutor(_RUNS_AT_ONCE) as pool:
+        parts = list(pool.map(lambda run, seek: _run(ask, run, seek, threads), runs, seeks))
+    found = {seconds: picture for part in parts for seconds, picture in part.items()}
+    return found if len(found) == len(wanted) else None
+
+
+def _frames_before(info: VideoInfo, run: list[_Wanted]) -> float:
+    """Return how many frames lie before a run; infinite after the first, 0 without an index."""
+    if not info.seekable:
+        return 0.0
+    return float(run[0].seconds - Fraction(info.start_seconds)) * _frames_per_second(info)
+
+
+def _decode_linear(ask: _Ask, wanted: list[_Wanted]) -> dict[Fraction, NDArray[np.uint8]]:
+    """Decode from the start, by the times that ffmpeg itself reports.
+
+    Raises:
+        VideoError: Where a frame does not decode.
+    """
+    shown = _all_times(ask)
+    half_gap = _half_gap(shown)
+    nearest = {w.seconds: _nearest(shown, w.seconds) for w in wanted}
+    lost = [w.seconds for w in wanted if abs(nearest[w.seconds] - w.seconds) > half_gap]
+    if lost:
+        at = float(lost[0]) - ask.info.start_seconds
+        raise VideoError(
+            f"{ask.info.path}: the frame at {at:.3f} s does not decode "
+            f"({len(shown)} frames do); the file is damaged"
+        )
+    targets = [_Wanted(seconds, 0) for seconds in sorted(set(nearest.values()))]
+    found = _run(ask, targets, seek=False, threads=None)
+    if len(found) != len(targets):
+        raise VideoError(
+            f"{ask.info.path}: ffmpeg gave {len(found)} of {len(targets)} frames; "
+            "the file is damaged"
+        )
+    return {seconds: found[shown_at] for seconds, shown_at in nearest.items()}
+
+
+def _nearest(times: list[Fraction], wanted: Fraction) -> Fraction:
+    """Return the time that is closest to a wanted one."""
+    return min(times, key=lambda seconds: abs(seconds - wanted))
+
+
+def _half_gap(times: list[Fraction]) -> Fraction:
+    """Return half the usual distance of two frames."""
+    gaps = sorted(b - a for a, b in itertools.pairwise(times) if b > a)
+    return (gaps[len(gaps) // 2] if gaps else Fraction(1, _SINGLE_FRAME_FPS)) / 2
+
+
+def _input(ask: _Ask, **options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python's streams
+    """Return ffmpeg-python's input node for the file's video stream."""
+    return ffmpeg.input(f"file:{ask.info.path}", **options)[str(ask.info.stream_index)]
+
+
+def _all_times(ask: _Ask) -> list[Fraction]:
+    """Return the times of all frames that decode."""
+    stream = _input(ask, copyts=None).filter("showinfo", checksum=0)
+    node = ffmpeg.output(stream, "pipe:", format="null", fps_mode="passthrough")
+    _, log = _execute(ask, node)
+    times = _reported_times(log)
+    if not times:
+        raise VideoError(f"{ask.info.path}: no frame can be decoded{_last_words(log)}")
+    return sorted(times)
+
+
+def _run(
+    ask: _Ask, wanted: list[_Wanted], seek: bool, threads: int | None
+) -> dict[Fraction, NDArray[np.uint8]]:
+    """Run ffmpeg once and return the frames whose time is one of those wanted."""
+    options: dict[str, Any] = {"copyts": None}
+    if seek:
+        before = float(wanted[0].seconds) - _SEEK_SLACK_SECONDS
+        options |= {"seek_timestamp": 1, "ss": f"{before:.6f}"}
+    if threads:
+        options["threads"] = threads
+    half = ask.info.tick_seconds / 2
+    moments = "+".join(
+        f"between(t,{float(w.seconds - half):.9f},{float(w.seconds + half):.9f})" for w in wanted
+    )
+    stream = _input(ask, **options).filter("select", moments)
+    width, height = ask.decoded_size_px
+    if not ask.resize_in_torch:
+        stream = stream.filter("format", "gbrp").filter(
+            "scale", width, height, flags=_SCALER, param0=0, param1=0.5
+        )
+    elif ask.info.size_px != (width, height):
+        stream = stream.filter("scale", width, height)
+    stream = stream.filter("showinfo", checksum=0)
+    node = ffmpeg.output(
+        stream,
+        "pipe:",
+        format="rawvideo",
+        pix_fmt="rgb24",
+        fps_mode="passthrough",
+        **{"frames:v": len(wanted)},
+    )
+    raw, log = _execute(ask, node)
+    times = _reported_times(log)
+    frame_bytes = 3 * width * height
+    pictures = [
+        np.frombuffer(raw, np.uint8, frame_bytes, i * frame_bytes).reshape(height, width, 3)
+        for i in range(min(len(times), len(raw) // frame_bytes))
+    ]
+    if ask.resize_in_torch and pictures:
+        pictures = _resized(pictures, ask.size_px)
+    known = {w.seconds for w in wanted}
+    return {t: picture for t, picture in zip(times, pictures, strict=False) if t in known}
+
+
+def _resized(
+    pictures: list[NDArray[np.uint8]], size_px: tuple[int, int]
+) -> list[NDArray[np.uint8]]:
+    """Return pictures resized as the models' own processors do it."""
+    import torch  # heavy, and only this way of resizing needs it
+
+    data = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    width, height = size_px
+    out = torch.nn.functional.interpolate(data, (height, width), mode="bicubic", antialias=True)
+    return list(out.permute(0, 2, 3, 1).contiguous().numpy())
+
+
+def _execute(ask: _Ask, node: Any) -> tuple[bytes, str]:  # noqa: ANN401 - ffmpeg-python's node
+    """Run a compiled command with a time limit; return its output and its log."""
+    node = node.global_args("-nostdin", "-hide_banner", "-loglevel", "info", "-nostats")
+    command = ffmpeg.compile(node, cmd=ffmpeg_binary())
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=ask.timeout_seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise VideoError(
+            f"{ask.info.path}: decoding took longer than {ask.timeout_seconds:g} s; "
+            "raise video.timeout_seconds"
+        ) from None
+    return done.stdout, done.stderr.decode("utf-8", "replace")
+
+
+_TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
+_PTS = re.compile(r"\] n: *\d+ pts: *(-?\d+) ")
+
+
+def _reported_times(log: str) -> list[Fraction]:
+    """Return the times that showinfo printed, exact."""
+    base = _TIME_BASE.search(log)
+    if base is None:
+        return []
+    unit = Fraction(int(base[1]), int(base[2]))
+    return [int(match[1]) * unit for match in _PTS.finditer(log)]
+
+
+def _last_words(log: str) -> str:
+    """Return ffmpeg's last line of complaint, in brackets."""
+    lines = [line.strip() for line in log.splitlines() if "rror" in line or "nvalid" in line]
+    return f" ({lines[-1][:160]})" if lines else ""

@@ -1,0 +1,201 @@
+"""What a video file holds, read without decoding it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+
+from videolatent_cli.errors import VideoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_SEEKABLE = {"mov", "mp4", "m4a", "3gp", "matroska", "webm"}
+"""Containers whose index can be trusted for seeking."""
+_BLOCK_BYTES, _BLOCKS = 1 << 20, 16
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """One video file. Rates and counts of the header are left out: they cannot be trusted."""
+
+    path: Path
+    content_id: str
+    """Names the content: equal for copies, whatever their name."""
+    duration_seconds: float
+    """From the first frame to the end of the last one."""
+    start_seconds: float
+    """Presentation time of the first frame in the file's own clock."""
+    width_px: int
+    """As shown: rotation and sample aspect ratio applied."""
+    height_px: int
+    rotation_degrees: int
+    """How far the stored picture must be turned, counter-clockwise: 0, 90, 180 or 270."""
+    codec: str
+    container: str
+    stream_index: int
+    tick_seconds: Fraction
+    """Unit of the stream's clock."""
+    seekable: bool
+    """Whether the container has an index that finds key frames."""
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height as shown."""
+        return self.width_px, self.height_px
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its first video stream.
+
+    Raises:
+        VideoError: Where it cannot be opened or has no video.
+    """
+    if not path.exists():
+        raise VideoError(f"{path}: file not found")
+    try:
+        with av.open(_as_file_url(path), metadata_errors="replace") as container:
+            pictures = [s for s in container.streams.video if not _is_cover(s)]
+            if not pictures:
+                kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+                raise VideoError(f"{path}: has no video stream (found: {kinds})")
+            yield container, pictures[0]
+    except av.error.FFmpegError as error:
+        raise VideoError(f"{path}: cannot be opened as video ({_words(error)})") from None
+
+
+def _as_file_url(path: Path) -> str:
+    """Return a name that ffmpeg takes for a file even if it starts with `-` or holds a colon."""
+    return f"file:{path}"
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    """Whether a video stream is only a cover picture."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _words(error: av.error.FFmpegError) -> str:
+    """Return what ffmpeg says, in one line."""
+    return str(error.strerror or error).splitlines()[0]
+
+
+@lru_cache(maxsize=4096)
+def _content_id(path: str, size: int, modified_ns: int) -> str:
+    """Return the id of a file's content; remembered while size and time stay the same."""
+    sha = hashlib.sha256(str(size).encode())
+    with Path(path).open("rb") as file:
+        step = max(_BLOCK_BYTES, size // _BLOCKS)
+        for start in range(0, size, step):
+            file.seek(start)
+            sha.update(file.read(_BLOCK_BYTES))
+    return sha.hexdigest()[:32]
+
+
+def content_id(path: Path) -> str:
+    """Return 32 hexadecimal digits that name a file's content, whatever its name.
+
+    Choice: SHA-256 of the size and of 16 evenly spaced blocks of 1 MiB, which is every byte of
+    files up to 16 MiB; hashing all of a large archive would take longer than indexing it.
+
+    Raises:
+        VideoError: Where the file is missing.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise VideoError(f"{path}: file not found or not readable ({error.strerror})") from None
+    return _content_id(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+
+
+def probe(path: Path) -> VideoInfo:
+    """Return what a video file holds; one frame is decoded for size and rotation.
+
+    Raises:
+        VideoError: Where the file is missing, not a video, truncated, or holds no frame.
+    """
+    with opened(path) as (container, stream):
+        names = set(container.format.name.split(","))
+        seekable = bool(_SEEKABLE & names)
+        _refuse_truncated(path, stream)
+        frame = _first_frame(path, container, stream)
+        base = stream.time_base
+        assert base is not None
+        assert frame.pts is not None
+        start = frame.pts * base
+        if seekable and "mov" in names and stream.frames and stream.duration:
+            duration = stream.duration * base
+        else:
+            duration = _scan_end(container, stream, in_matroska="matroska" in names) - start
+        sar = stream.sample_aspect_ratio or Fraction(1)
+        width, height = max(1, round(frame.width * sar)), frame.height
+        rotation = frame.rotation % 360
+        if rotation % 180:
+            width, height = height, width
+        return VideoInfo(
+            path=path,
+            content_id=content_id(path),
+            duration_seconds=float(duration),
+            start_seconds=float(start),
+            width_px=width,
+            height_px=height,
+            rotation_degrees=rotation,
+            codec=stream.codec_context.name,
+            container=container.format.name,
+            stream_index=stream.index,
+            tick_seconds=base,
+            seekable=seekable,
+        )
+
+
+def _refuse_truncated(path: Path, stream: VideoStream) -> None:
+    """Raise where the index points behind the end of the file."""
+    entries = stream.index_entries
+    if len(entries):
+        last, size = entries[len(entries) - 1], path.stat().st_size
+        if last.pos >= size:
+            raise VideoError(
+                f"{path}: is truncated, its index ends at byte {last.pos}, got {size} bytes; "
+                "copy it again"
+            )
+
+
+def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
+    """Return the first frame that decodes; packets that do not are passed over."""
+    for packet in container.demux(stream):
+        try:
+            for frame in packet.decode():
+                if frame.pts is not None:
+                    return frame
+        except av.error.FFmpegError:
+            continue
+    raise VideoError(f"{path}: no frame can be decoded; the file is damaged or encrypted")
+
+
+def _scan_end(container: InputContainer, stream: VideoStream, *, in_matroska: bool) -> Fraction:
+    """Return where the last frame ends, read from the packets: no header is trusted."""
+    base = stream.time_base
+    assert base is not None
+    if in_matroska and container.duration:
+        # The last cluster is enough; without an index the seek goes to the start.
+        container.seek(container.duration, backward=True)
+    else:
+        container.seek(0, backward=True, any_frame=True)
+    spans = sorted((p.pts, p.duration or 0) for p in container.demux(stream) if p.pts is not None)
+    last, span = spans[-1]
+    # The packets' own durations are 1 ms in files that claim 1,000 frames per second.
+    gaps = sorted(b - a for (a, _), (b, _) in itertools.pairwise(spans) if b > a)
+    return (last + (gaps[len(gaps) // 2] if gaps else span)) * base

@@ -1,0 +1,67 @@
+"""Contact sheets: the frames that a model saw, its evidence marked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from videolatent_cli.video.frames import FrameBatch
+
+_COLUMNS = 4
+_WIDTH_PX = 240
+_GAP_PX = 8
+_CAPTION_PX = 22
+_BAR_PX = 6
+_PAPER, _INK, _SOFT, _MARK = (255, 255, 255), (30, 30, 30), (190, 190, 190), (230, 120, 0)
+
+
+def contact_sheet(
+    frames: FrameBatch,
+    path: Path,
+    title: str,
+    weights: Sequence[float] = (),
+    marked: Sequence[int] = (),
+) -> None:
+    """Write a PNG with all frames, their times, a bar for each weight, and marked frames framed.
+
+    Args:
+        frames: In order.
+        path: The file; written under a temporary name, then renamed.
+        title: One or more lines above the frames.
+        weights: One a frame, in [0, 1]; shown relative to the largest.
+        marked: Indices of the frames to mark.
+    """
+    height = round(_WIDTH_PX * frames.data.shape[1] / frames.data.shape[2])
+    columns = min(_COLUMNS, len(frames))
+    rows = -(-len(frames) // columns)
+    cell_w, cell_h = _WIDTH_PX + _GAP_PX, height + _CAPTION_PX + _BAR_PX + _GAP_PX
+    lines = title.splitlines()
+    top = _GAP_PX + _CAPTION_PX * len(lines)
+    sheet = Image.new("RGB", (columns * cell_w + _GAP_PX, top + rows * cell_h + _GAP_PX), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(15)
+    for index, line in enumerate(lines):
+        draw.text((_GAP_PX, _GAP_PX // 2 + index * _CAPTION_PX), line, _INK, font)
+    most = max(weights, default=0.0) or 1.0
+    for index, (picture, seconds) in enumerate(zip(frames.data, frames.pts_seconds, strict=True)):
+        x = _GAP_PX + index % columns * cell_w
+        y = top + index // columns * cell_h
+        # Enlarged without smoothing: small frames then show what the model really saw.
+        smooth = picture.shape[1] > _WIDTH_PX
+        method = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+        sheet.paste(Image.fromarray(picture).resize((_WIDTH_PX, height), method), (x, y))
+        color = _MARK if index in marked else _SOFT
+        box = (x - 2, y - 2, x + _WIDTH_PX + 1, y + height + 1)
+        draw.rectangle(box, outline=color, width=4 if index in marked else 1)
+        if weights:
+            long = round(_WIDTH_PX * weights[index] / most)
+            draw.rectangle((x, y + height + 4, x + long, y + height + 2 + _BAR_PX), fill=color)
+        draw.text((x, y + height + _BAR_PX + 4), f"{seconds:.2f} s", _INK, font)
+    part = path.with_name(path.name + ".part")
+    sheet.save(part, format="PNG")
+    part.replace(path)
