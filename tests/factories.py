@@ -114,7 +114,7 @@ def make_batch(model: VideoLatent, seeds: tuple[int, ...] = (0, 1)) -> Batch:
     return prompter.collate(features, [f.grid for f in features], examples)
 
 
-def recipe_text(backbone: Path | str, **sections: str) -> str:
+def recipe_text(backbone: Path | str, /, **sections: str) -> str:
     """A small recipe on EventWorld; sections replace whole sections by YAML text."""
     default = {
         "data": "{type: eventworld, num_videos: 6, num_eval_videos: 2, questions_per_video: 4}",
@@ -132,7 +132,9 @@ def recipe_text(backbone: Path | str, **sections: str) -> str:
     return "\n".join(["version: 1", *parts]) + "\n"
 
 
-def make_recipe(backbone: Path | str, overrides: tuple[str, ...] = (), **sections: str) -> Recipe:
+def make_recipe(
+    backbone: Path | str, overrides: tuple[str, ...] = (), /, **sections: str
+) -> Recipe:
     """A validated small recipe."""
     return parse_recipe(recipe_text(backbone, **sections), "test.yaml", overrides)
 

@@ -45,6 +45,7 @@ def _obstacle(name: str, device: str) -> str:
         return f"it needs a CUDA GPU, got device '{device}'"
     if torch.cuda.get_device_capability(device)[0] < capability:
         return f"it needs compute capability {capability}.0"
-    if find_spec(module.split(".")[0]) is None:
+    parent = module.rpartition(".")[0]
+    if (parent and find_spec(parent) is None) or find_spec(module) is None:
         return f"'{package}' is not installed: pip install {package}"
     return ""

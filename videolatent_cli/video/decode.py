@@ -26,7 +26,7 @@ import numpy as np
 
 from videolatent_cli.errors import EnvironmentProblemError, VideoError
 from videolatent_cli.video.frames import FrameBatch
-from videolatent_cli.video.probe import VideoInfo, opened, probe
+from videolatent_cli.video.probe import VideoInfo, opened, packet_times, probe, usual_gap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 _SEEK_COST_FRAMES = 28
 """What starting ffmpeg and its decoder costs, in decoded frames (measured, facts of ffmpeg 9)."""
 _RUNS_AT_ONCE = 2
-_SINGLE_FRAME_FPS = 25
-"""Rate that a file with a single frame is taken to have."""
+_ROUNDING_SECONDS = Fraction(1, 1_000_000)
+"""A moment this close before a frame counts as the frame's own."""
+_PACKETS_FOR_RATE = 100
 _SEEK_SLACK_SECONDS = 0.002
 """How far before the first wanted frame a seek aims; ffmpeg's clock for seeks is coarse."""
 _SCALER = "bicubic+accurate_rnd+full_chroma_inp"
@@ -136,7 +137,7 @@ def _wanted_frames(info: VideoInfo, times: NDArray[np.float64]) -> list[_Wanted]
     with opened(info.path) as (container, stream):
         if info.seekable:
             return [_locate(container, stream, info, float(time)) for time in times]
-        table = _packet_times(container, stream)
+        table = packet_times(container, stream)
     first = table[0]
     wanted = []
     for time in times:
@@ -147,21 +148,13 @@ def _wanted_frames(info: VideoInfo, times: NDArray[np.float64]) -> list[_Wanted]
     return wanted
 
 
-def _packet_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
-    """Return the presentation times of all packets, in order."""
-    base = stream.time_base
-    assert base is not None
-    packets = container.demux(stream)
-    return sorted(p.pts * base for p in packets if p.pts is not None and not p.is_discard)
-
-
 def _locate(
     container: InputContainer, stream: VideoStream, info: VideoInfo, time: float
 ) -> _Wanted:
     """Return the frame on screen at a moment, reading packets from the key frame before it."""
     base = stream.time_base
     assert base is not None
-    limit = Fraction(info.start_seconds + time) + info.tick_seconds / 2
+    limit = Fraction(info.start_seconds + time) + _ROUNDING_SECONDS
     container.seek(int(limit / base), backward=True, stream=stream)
     best: Fraction | None = None
     count = lead = 0
@@ -202,14 +195,9 @@ def _frames_per_second(info: VideoInfo) -> float:
     with opened(info.path) as (container, stream):
         base = stream.time_base
         assert base is not None
-        times = []
-        for packet in container.demux(stream):
-            if packet.pts is not None:
-                times.append(packet.pts * base)
-            if len(times) >= 100:
-                break
-    span = float(max(times) - min(times)) if times else 0.0
-    return (len(times) - 1) / span if span > 0 else _SINGLE_FRAME_FPS
+        packets = itertools.islice(container.demux(stream), _PACKETS_FOR_RATE)
+        times = sorted(p.pts * base for p in packets if p.pts is not None)
+    return float(1 / usual_gap(times))
 
 
 def _decode_planned(ask: _Ask, wanted: list[_Wanted]) -> dict[Fraction, NDArray[np.uint8]] | None:
@@ -237,7 +225,7 @@ def _decode_linear(ask: _Ask, wanted: list[_Wanted]) -> dict[Fraction, NDArray[n
         VideoError: Where a frame does not decode.
     """
     shown = _all_times(ask)
-    half_gap = _half_gap(shown)
+    half_gap = usual_gap(shown) / 2
     nearest = {w.seconds: _nearest(shown, w.seconds) for w in wanted}
     lost = [w.seconds for w in wanted if abs(nearest[w.seconds] - w.seconds) > half_gap]
     if lost:
@@ -259,12 +247,6 @@ def _decode_linear(ask: _Ask, wanted: list[_Wanted]) -> dict[Fraction, NDArray[n
 def _nearest(times: list[Fraction], wanted: Fraction) -> Fraction:
     """Return the time that is closest to a wanted one."""
     return min(times, key=lambda seconds: abs(seconds - wanted))
-
-
-def _half_gap(times: list[Fraction]) -> Fraction:
-    """Return half the usual distance of two frames."""
-    gaps = sorted(b - a for a, b in itertools.pairwise(times) if b > a)
-    return (gaps[len(gaps) // 2] if gaps else Fraction(1, _SINGLE_FRAME_FPS)) / 2
 
 
 def _input(ask: _Ask, **options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python's streams

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SEEKABLE = {"mov", "mp4", "m4a", "3gp", "matroska", "webm"}
 """Containers whose index can be trusted for seeking."""
 _BLOCK_BYTES, _BLOCKS = 1 << 20, 16
+_SINGLE_FRAME_FPS = 25
+"""Rate that a file with a single frame is taken to have."""
 
 
 @dataclass(frozen=True)
@@ -129,17 +131,18 @@ def probe(path: Path) -> VideoInfo:
     """
     with opened(path) as (container, stream):
         names = set(container.format.name.split(","))
-        seekable = bool(_SEEKABLE & names)
+        # A fragmented file has no index of its own: libavformat makes one as it reads.
+        whole_index = "mov" not in names or stream.frames > 0
+        seekable = bool(_SEEKABLE & names) and whole_index
         _refuse_truncated(path, stream)
         frame = _first_frame(path, container, stream)
         base = stream.time_base
         assert base is not None
-        assert frame.pts is not None
-        start = frame.pts * base
-        if seekable and "mov" in names and stream.frames and stream.duration:
+        start = (frame.pts or 0) * base
+        if seekable and "mov" in names and stream.duration:
             duration = stream.duration * base
         else:
-            duration = _scan_end(container, stream, in_matroska="matroska" in names) - start
+            duration = _scan_end(path) - start
         sar = stream.sample_aspect_ratio or Fraction(1)
         width, height = max(1, round(frame.width * sar)), frame.height
         rotation = frame.rotation % 360
@@ -178,24 +181,45 @@ def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> 
     for packet in container.demux(stream):
         try:
             for frame in packet.decode():
-                if frame.pts is not None:
-                    return frame
+                return frame
         except av.error.FFmpegError:
             continue
     raise VideoError(f"{path}: no frame can be decoded; the file is damaged or encrypted")
 
 
-def _scan_end(container: InputContainer, stream: VideoStream, *, in_matroska: bool) -> Fraction:
-    """Return where the last frame ends, read from the packets: no header is trusted."""
+def packet_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
+    """Return the presentation times of the packets from here on, sorted.
+
+    Raw streams carry no times: their frames follow each other by the packets' durations, as
+    ffmpeg counts them.
+    """
     base = stream.time_base
     assert base is not None
-    if in_matroska and container.duration:
-        # The last cluster is enough; without an index the seek goes to the start.
-        container.seek(container.duration, backward=True)
-    else:
-        container.seek(0, backward=True, any_frame=True)
-    spans = sorted((p.pts, p.duration or 0) for p in container.demux(stream) if p.pts is not None)
-    last, span = spans[-1]
-    # The packets' own durations are 1 ms in files that claim 1,000 frames per second.
-    gaps = sorted(b - a for (a, _), (b, _) in itertools.pairwise(spans) if b > a)
-    return (last + (gaps[len(gaps) // 2] if gaps else span)) * base
+    times: list[Fraction] = []
+    counted = Fraction(0)
+    for packet in container.demux(stream):
+        if packet.pts is not None and not packet.is_discard:
+            times.append(packet.pts * base)
+        elif packet.size and stream.start_time is None:
+            times.append(counted)
+            counted += (packet.duration or 0) * base
+    return sorted(times)
+
+
+def usual_gap(times: list[Fraction]) -> Fraction:
+    """Return the median distance of two frames; 1/25 s where there is one frame.
+
+    The packets' own durations are 1 ms in files that claim 1,000 frames per second.
+    """
+    gaps = sorted(b - a for a, b in itertools.pairwise(times) if b > a)
+    return gaps[len(gaps) // 2] if gaps else Fraction(1, _SINGLE_FRAME_FPS)
+
+
+def _scan_end(path: Path) -> Fraction:
+    """Return where the last frame ends, read from the packets: no header is trusted."""
+    with opened(path) as (container, stream):
+        if "matroska" in container.format.name and container.duration:
+            # The last cluster is enough; without an index the seek goes to the start.
+            container.seek(container.duration, backward=True)
+        times = packet_times(container, stream)
+    return times[-1] + usual_gap(times)
