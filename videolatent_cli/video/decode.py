@@ -138,12 +138,10 @@ def _wanted_frames(info: VideoInfo, times: NDArray[np.float64]) -> list[_Wanted]
         if info.seekable:
             return [_locate(container, stream, info, float(time)) for time in times]
         table = packet_times(container, stream)
-    first = table[0]
     wanted = []
     for time in times:
-        place = max(
-            bisect_right(table, first + Fraction(float(time)) + info.tick_seconds / 2) - 1, 0
-        )
+        limit = Fraction(info.start_seconds + float(time)) + _ROUNDING_SECONDS
+        place = max(bisect_right(table, limit) - 1, 0)
         wanted.append(_Wanted(table[place], place + 1))
     return wanted
 
