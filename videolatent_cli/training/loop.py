@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -123,9 +124,10 @@ def _accumulate(
                 f"{batch.num_tokens} tokens in all; lower training.videos_per_batch, "
                 "video.max_pixels or video.max_frames"
             ) from None
-        if not torch.isfinite(losses.total):
+        total = float(losses.total.detach())
+        if not math.isfinite(total):
             raise DataError(
-                f"step {step + 1}: the loss is not finite, got {float(losses.total)}; "
+                f"step {step + 1}: the loss is not finite, got {total}; "
                 "lower training.learning_rate"
             )
         parts.append(losses)

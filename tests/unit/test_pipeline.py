@@ -1,0 +1,504 @@
+"""The verbs end to end in one process: cache, train, resume, evaluate, ask, plan, check, export."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from transformers import AutoModelForImageTextToText
+
+from tests.factories import make_recipe, make_video, recipe_text, write_jsonl
+from videolatent_cli.errors import (
+    DataError,
+    EnvironmentProblemError,
+    IncompatibleError,
+    InterruptedRunError,
+    RecipeError,
+    ResourceError,
+)
+from videolatent_cli.model import source as model_source
+from videolatent_cli.model.checkpoint import find_checkpoint
+from videolatent_cli.model.load import build_model, restore_model
+from videolatent_cli.model.source import Clip
+from videolatent_cli.pipeline import interrupt
+from videolatent_cli.pipeline.ask import AskRequest, ask
+from videolatent_cli.pipeline.cache import (
+    build_cache,
+    collect_garbage,
+    open_source,
+    prepare,
+    recipe_cache_status,
+    recipe_keys,
+    verify_cache,
+)
+from videolatent_cli.pipeline.check import check_data
+from videolatent_cli.pipeline.documents import Answer
+from videolatent_cli.pipeline.evaluate import evaluate_run
+from videolatent_cli.pipeline.export import export_run
+from videolatent_cli.pipeline.models import open_model
+from videolatent_cli.pipeline.plan import histogram, plan_recipe
+from videolatent_cli.pipeline.rundir import RunDir, newest_run, run_details, run_summaries
+from videolatent_cli.pipeline.train import TrainReport, TrainRequest, check_training, train
+from videolatent_cli.recipe import Recipe, parse_recipe
+from videolatent_cli.training.loop import StepResult
+
+
+def request(
+    recipe: Recipe, run_dir: Path, cache_dir: Path, base_dir: Path | None = None
+) -> TrainRequest:
+    return TrainRequest(recipe, "source: text\n", run_dir, cache_dir, base_dir or run_dir.parent)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    small_folder: Path, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainReport:
+    """A small run, trained once for this file."""
+    torch.set_num_threads(1)
+    run_dir = tmp_path_factory.mktemp("runs") / "small"
+    return train(request(make_recipe(small_folder), run_dir, cache_dir))
+
+
+@pytest.fixture
+def video(cache_dir: Path, trained: TrainReport) -> Path:
+    return cache_dir / "eventworld-v1/test_iid/000000.mp4"
+
+
+def losses(run_dir: Path) -> list[dict[str, float]]:
+    return [line["parts"] for line in RunDir(run_dir).read_log()]
+
+
+# --- cache
+
+
+def test_build_once_then_nothing_is_decoded(
+    small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe(small_folder)
+    first = build_cache(recipe, tmp_path, tmp_path / "c")
+    assert (first.encoded, first.status.cached, first.status.wanted) == (8, 8, 8)
+
+    def never(*_: object) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(model_source, "decode_frames", never)
+    again = build_cache(recipe, tmp_path, tmp_path / "c")
+    assert again.encoded == 0
+    assert again.document()["encoded"] == 0
+    status = recipe_cache_status(recipe, tmp_path, tmp_path / "c")
+    assert status.document()["cached"] == 8
+    train(request(recipe, tmp_path / "run", tmp_path / "c"))
+
+
+def test_moved_and_copied_files_are_not_encoded_again(small_folder: Path, tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", 8, 4, size=(64, 64))
+    row = {"video": "a.mp4", "question": "q", "answer": "red"}
+    write_jsonl(tmp_path / "t.jsonl", [row])
+    recipe = make_recipe(small_folder, data="{type: triplets, path: t.jsonl}")
+    assert build_cache(recipe, tmp_path, tmp_path / "c").encoded == 1
+    (tmp_path / "a.mp4").rename(tmp_path / "b.mp4")
+    shutil.copy(tmp_path / "b.mp4", tmp_path / "c.mp4")
+    write_jsonl(tmp_path / "t.jsonl", [{**row, "video": n} for n in ("b.mp4", "c.mp4")])
+    report = build_cache(recipe, tmp_path, tmp_path / "c")
+    assert (report.encoded, report.status.wanted, report.status.cached) == (0, 1, 1)
+
+
+@pytest.mark.parametrize("tier", ["features", "frames", "none"])
+def test_cached_features_equal_live_ones_and_give_equal_logits(
+    small_folder: Path, tmp_path: Path, cache_dir: Path, tier: str
+) -> None:
+    recipe = make_recipe(small_folder, cache=f"{{tier: {tier}}}")
+    model = build_model(recipe).eval()
+    prepared, _ = prepare(recipe, model, tmp_path, cache_dir)
+    clips = [Clip(prepared.dataset.path(t)) for t in prepared.dataset.splits["test_iid"]]
+    live = open_source(make_recipe(small_folder, cache="{tier: none}"), model, cache_dir)
+    for cached, fresh in zip(prepared.source.features(clips), live.features(clips), strict=True):
+        assert torch.equal(cached.embeds, fresh.embeds)
+        assert torch.equal(cached.pts_seconds, fresh.pts_seconds)
+    if tier == "features":
+        assert prepared.source.cached(clips[0])
+    from videolatent_cli.model.batch import Example, Prompter
+
+    prompter = Prompter(model.backbone)
+    logits = []
+    for source in (prepared.source, live):
+        features = source.features(clips[:1])
+        batch = prompter.collate(features, [features[0].grid], [[Example("Where?", "up")]])
+        logits.append(model(batch).answer_logits)
+    assert torch.equal(logits[0], logits[1])
+
+
+def test_bad_videos_fail_or_are_left_out_within_a_limit(small_folder: Path, tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", 8, 4, size=(64, 64))
+    (tmp_path / "bad.mp4").write_bytes(b"nothing" * 50)
+    rows = [{"video": v, "question": "q", "answer": "red"} for v in ("a.mp4", "bad.mp4")]
+    write_jsonl(tmp_path / "t.jsonl", rows)
+
+    def recipe(policy: str) -> Recipe:
+        return make_recipe(small_folder, data=f"{{type: triplets, path: t.jsonl, {policy}}}")
+
+    with pytest.raises(
+        DataError, match=r"bad.mp4: cannot be opened .*; mend or remove it, or set data.on_bad"
+    ):
+        build_cache(recipe("on_bad: fail"), tmp_path, tmp_path / "c")
+    with pytest.raises(
+        DataError, match=r"1 of 2 videos cannot be read, data.max_bad_fraction allows 0.1"
+    ):
+        build_cache(recipe("on_bad: skip, max_bad_fraction: 0.1"), tmp_path, tmp_path / "c")
+    report = build_cache(recipe("on_bad: skip, max_bad_fraction: 0.5"), tmp_path, tmp_path / "c")
+    assert list(report.quarantined) == [tmp_path / "bad.mp4"]
+    model = build_model(recipe("on_bad: skip, max_bad_fraction: 0.5"))
+    prepared, _ = prepare(
+        recipe("on_bad: skip, max_bad_fraction: 0.5"), model, tmp_path, tmp_path / "c"
+    )
+    assert [t.video for t in prepared.dataset.splits["train"]] == ["a.mp4"]
+
+
+def test_verify_repairs_and_gc_drops(small_folder: Path, tmp_path: Path) -> None:
+    recipe_path = tmp_path / "r.yaml"
+    recipe_path.write_text(recipe_text(small_folder))
+    recipe = make_recipe(small_folder)
+    build_cache(recipe, tmp_path, tmp_path / "c")
+    other = make_recipe(small_folder, ("video.max_frames=8",))
+    build_cache(other, tmp_path, tmp_path / "c")
+    assert verify_cache(tmp_path / "c", repair=True).bad_keys == ()
+    keep = recipe_keys(recipe_path, tmp_path / "c")
+    assert collect_garbage(tmp_path / "c", keep, dry_run=True) == (8, 0)
+    dropped, freed = collect_garbage(tmp_path / "c", keep)
+    assert dropped == 8
+    assert freed > 0
+    assert recipe_cache_status(recipe, tmp_path, tmp_path / "c").cached == 8
+
+
+def test_a_stream_and_a_recipe_without_cache_have_nothing_to_build(
+    small_folder: Path, tmp_path: Path
+) -> None:
+    stream = make_recipe(small_folder, data="{type: eventworld_stream}", cache="{tier: none}")
+    with pytest.raises(RecipeError, match=r"cache.tier is none: there is nothing to cache"):
+        build_cache(stream, tmp_path, tmp_path)
+    with pytest.raises(RecipeError, match="eventworld_stream has no files to cache"):
+        plan_recipe(stream, tmp_path, tmp_path, tmp_path)
+
+
+# --- training
+
+
+def test_run_folder_tells_where_it_comes_from(trained: TrainReport) -> None:
+    details = run_details(trained.run_dir)
+    assert details["summary"]["step"] == details["summary"]["total_steps"] == 4
+    assert (trained.run_dir / "recipe.yaml").read_text() == "source: text\n"
+    assert details["provenance"]["packages"]["torch"]
+    assert details["provenance"]["seed"] == 0
+    assert details["last_step"]["step"] == 4
+    assert "finished" not in (trained.run_dir / "train.log").read_text()
+    assert [r["run"] for r in run_summaries(trained.run_dir.parent)] == [str(trained.run_dir)]
+    assert newest_run(trained.run_dir.parent) == trained.run_dir
+    assert trained.document()["schema"] == "vl.train/1"
+    with pytest.raises(EnvironmentProblemError, match="is not a run folder; 'vl runs ls'"):
+        run_details(trained.run_dir.parent)
+
+
+def test_a_finished_run_is_left_as_it_is(
+    trained: TrainReport, small_folder: Path, cache_dir: Path
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (trained.run_dir / "checkpoints").rglob("*")}
+    again = train(request(make_recipe(small_folder), trained.run_dir, cache_dir))
+    assert again.last is None
+    assert again.first_step == again.steps == 4
+    assert before == {p: p.stat().st_mtime_ns for p in (trained.run_dir / "checkpoints").rglob("*")}
+
+
+def test_another_recipe_does_not_get_the_folder(
+    trained: TrainReport, small_folder: Path, cache_dir: Path
+) -> None:
+    other = make_recipe(small_folder, ("training.seed=1",))
+    with pytest.raises(
+        RecipeError, match="exists and holds another recipe; choose another --run-dir"
+    ):
+        train(request(other, trained.run_dir, cache_dir))
+
+
+@pytest.mark.parametrize("teacher", ["current", "ema"])
+def test_resumed_training_equals_uninterrupted_training_bit_by_bit(
+    small_folder: Path, cache_dir: Path, tmp_path: Path, teacher: str
+) -> None:
+    recipe = make_recipe(small_folder, loss=f"{{teacher: {teacher}, diversity_queue: 8}}")
+    whole = train(request(recipe, tmp_path / "whole", cache_dir))
+
+    def stop(result: StepResult, total: int) -> None:
+        del total
+        if result.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(request(recipe, tmp_path / "cut", cache_dir), stop)
+    checkpoint = find_checkpoint(tmp_path / "cut")
+    assert checkpoint is not None
+    assert checkpoint.step == 2
+    resumed = train(request(recipe, tmp_path / "cut", cache_dir))
+    assert resumed.first_step == 2
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    ends = [find_checkpoint(report.run_dir) for report in (whole, resumed)]
+    first, second = (e.model_tensors() for e in ends if e is not None)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_first_stop_saves_and_says_how_to_go_on(
+    small_folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    import os
+    import signal
+
+    def stop(result: StepResult, total: int) -> None:
+        del total
+        if result.step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(
+        InterruptedRunError, match="is saved at step 1; go on with: the same command"
+    ) as caught:
+        train(request(make_recipe(small_folder), tmp_path / "run", cache_dir), stop)
+    assert caught.value.exit_code == 75
+    checkpoint = find_checkpoint(tmp_path / "run")
+    assert checkpoint is not None
+    assert checkpoint.step == 1
+
+
+def test_ctrl_c_once_asks_twice_stops() -> None:
+    import os
+    import signal
+
+    with interrupt.StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(InterruptedRunError) as caught:
+            stop.check("saved", "again")
+        assert caught.value.exit_code == 130
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_two_trainings_of_one_run_do_not_mix(
+    trained: TrainReport, small_folder: Path, cache_dir: Path
+) -> None:
+    with (
+        FileLock(trained.run_dir / ".lock"),
+        pytest.raises(ResourceError, match="another process trains this run"),
+    ):
+        train(request(make_recipe(small_folder), trained.run_dir, cache_dir))
+
+
+def test_training_with_frames_learns_the_tower(
+    small_folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    recipe = make_recipe(
+        small_folder,
+        backbone=f"{{model: '{small_folder}', train: full, train_vision: true}}",
+        cache="{tier: frames}",
+    )
+    report = train(request(recipe, tmp_path / "run", cache_dir))
+    checkpoint = find_checkpoint(report.run_dir)
+    assert checkpoint is not None
+    assert any("visual" in name for name in checkpoint.model_tensors())
+
+
+def test_training_a_stream(small_folder: Path, cache_dir: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(
+        small_folder,
+        data="{type: eventworld_stream, questions_per_video: 2}",
+        cache="{tier: none}",
+        latent="null",
+        backbone=f"{{model: '{small_folder}', train: full, weights: random}}",
+    )
+    assert train(request(recipe, tmp_path / "run", cache_dir)).steps == 4
+    assert "a stream of triplets" in check_training(request(recipe, tmp_path / "run", cache_dir))
+
+
+def test_epochs_give_steps(small_folder: Path, cache_dir: Path, tmp_path: Path) -> None:
+    training = (
+        "{epochs: 2, videos_per_batch: 2, triplets_per_video: 9, gradient_accumulation_steps: 2}"
+    )
+    recipe = make_recipe(small_folder, training=training)
+    assert train(request(recipe, tmp_path / "run", cache_dir)).steps == 3
+    assert "would train" in check_training(request(recipe, tmp_path / "run", cache_dir))
+
+
+# --- evaluate, ask
+
+
+def test_evaluation_counts_every_question(trained: TrainReport, cache_dir: Path) -> None:
+    report = evaluate_run(
+        trained.run_dir, cache_dir, ablations=["off", "zero", "mean", "shuffle", "noise"]
+    )
+    document = report.document()
+    found = document["splits"]["test_iid"]
+    assert set(found) == {"on", "off", "zero", "mean", "shuffle", "noise"}
+    assert found["on"]["all"]["total"] == sum(
+        v["total"] for k, v in found["on"]["by_category"].items() if k.startswith("hops=")
+    )
+    assert json.dumps(document)
+
+
+def test_evaluation_on_a_file(
+    trained: TrainReport, cache_dir: Path, video: Path, tmp_path: Path
+) -> None:
+    shutil.copy(video, tmp_path / "v.mp4")
+    path = write_jsonl(
+        tmp_path / "t.jsonl", [{"video": "v.mp4", "question": "Where?", "answer": "up"}]
+    )
+    report = evaluate_run(trained.run_dir, cache_dir, data=path, limit=1)
+    assert report.document()["splits"]["t"]["on"]["all"]["total"] == 1
+
+
+def test_ask_gives_an_answer_document(trained: TrainReport, video: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "out" / "sheet.png"
+    question = "Which zebra moved first?"
+    answer = ask(
+        AskRequest(video, question, sheet=sheet, num_evidence=3), trained.run_dir, tmp_path / "none"
+    )
+    again = Answer.model_validate(answer.model_dump(mode="json", by_alias=True))
+    assert again == answer
+    assert len(answer.evidence) == 3
+    assert sum(e.score for e in answer.evidence) <= 1.0
+    starts = [e.start_seconds for e in answer.evidence]
+    assert starts == sorted(starts)
+    assert all(0 <= e.start_seconds <= e.end_seconds <= 4.0 for e in answer.evidence)
+    assert sheet.exists()
+    assert "zebra" in answer.warnings[0]
+    assert answer.latents.blocks == 2
+    assert not answer.cache_hit
+    assert not (tmp_path / "none").exists()
+    assert answer.timing_seconds.keys() == {"decode", "features", "prefill", "latents", "generate"}
+
+
+def test_ask_uses_and_fills_an_existing_cache(
+    trained: TrainReport, cache_dir: Path, video: Path, tmp_path: Path
+) -> None:
+    live = ask(AskRequest(video, "Where?"), trained.run_dir, tmp_path / "none")
+    cached = ask(AskRequest(video, "Where?"), trained.run_dir, cache_dir)
+    assert cached.cache_hit
+    assert (cached.answer, cached.evidence) == (live.answer, live.evidence)
+    own = make_video(tmp_path / "own.mp4", 8, 4, size=(64, 64))
+    assert not ask(AskRequest(own, "Where?"), trained.run_dir, cache_dir).cache_hit
+    assert ask(AskRequest(own, "Where?"), trained.run_dir, cache_dir).cache_hit
+
+
+def test_ask_with_choices_window_and_latents_off(
+    trained: TrainReport, video: Path, tmp_path: Path
+) -> None:
+    asked = AskRequest(video, "Where?", (1.0, 3.0), ("up", "down", "left"), "off")
+    answer = ask(asked, trained.run_dir, tmp_path)
+    assert answer.choice_probs is not None
+    assert sum(answer.choice_probs.values()) == pytest.approx(1.0)
+    assert answer.answer == {"A": "up", "B": "down", "C": "left"}[str(answer.choice)]
+    assert answer.latents.mode == "off"
+    assert answer.evidence == []
+    on = ask(AskRequest(video, "Where?", (1.0, 3.0)), trained.run_dir, tmp_path)
+    assert all(1.0 <= t < 3.0 for e in on.evidence for t in e.frames_seconds)
+    with pytest.raises(RecipeError, match="--to: must be after --from 3 s, got 1 s"):
+        ask(AskRequest(video, "q", (3.0, 1.0)), trained.run_dir, tmp_path)
+    with pytest.raises(RecipeError, match="--choices: needs two or more, got 'a'"):
+        ask(AskRequest(video, "q", choices=("a",)), trained.run_dir, tmp_path)
+
+
+def test_another_sampling_is_refused(trained: TrainReport, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained.run_dir, copy)
+    path = next((copy / "checkpoints").glob("*/checkpoint.json"))
+    about = json.loads(path.read_text())
+    about["sampling"]["max_frames"] = 99
+    path.write_text(json.dumps(about))
+    with pytest.raises(
+        IncompatibleError,
+        match=r"was trained with sampling .* \(max_frames 99 and 32\); train again",
+    ):
+        open_model(copy)
+
+
+def test_a_run_without_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        EnvironmentProblemError, match="holds no checkpoint; train it with: vl train"
+    ):
+        open_model(tmp_path)
+
+
+# --- plan, check, export
+
+
+def test_plan_counts_and_does_no_work(
+    trained: TrainReport, small_folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    recipe = make_recipe(small_folder)
+    fresh = plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    assert fresh.videos == 8
+    assert fresh.cached_videos == 0
+    assert not (tmp_path / "c" / "eventworld-v1").exists()
+    assert len(fresh.tokens) == fresh.triplets
+    done = plan_recipe(recipe, tmp_path, cache_dir, trained.run_dir)
+    assert (done.cached_videos, done.steps, done.steps_done) == (8, 4, 4)
+    assert done.document()["estimated_seconds"] == 0
+    for text in ("triplets", "longest", "cache", "memory", "steps      4, 4 done"):
+        assert text in done.text()
+
+
+def test_plan_of_real_files_reads_headers(small_folder: Path, tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", 16, 4, size=(64, 64))
+    write_jsonl(tmp_path / "t.jsonl", [{"video": "a.mp4", "question": "Where?", "answer": "up"}])
+    recipe = make_recipe(small_folder, data="{type: triplets, path: t.jsonl}", latent="null")
+    plan = plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    # 3 tokens, 8 groups of 16, vision end; question and its tail; answer
+    assert plan.tokens == [3 + 128 + 1 + 2 + 3 + 2]
+
+
+def test_histogram_by_hand() -> None:
+    assert histogram([1, 1, 2, 9]) == [(1, 2, 3, 0.75), (9, 10, 1, 0.25)]
+    assert histogram([5]) == [(5, 5, 1, 1.0)]
+
+
+def test_check_lists_bad_videos(tmp_path: Path) -> None:
+    make_video(tmp_path / "good.mp4", 8, 4)
+    (tmp_path / "bad.mp4").write_bytes(b"junk" * 20)
+    rows = [
+        {"video": v, "question": "q", "answer": "a"} for v in ("good.mp4", "bad.mp4", "gone.mp4")
+    ]
+    data = write_jsonl(tmp_path / "t.jsonl", rows)
+    report = check_data(data, tmp_path, tmp_path / "q.jsonl", deep=True)
+    assert report.videos == 3
+    listed = [json.loads(line) for line in (tmp_path / "q.jsonl").read_text().splitlines()]
+    assert [Path(row["file"]).name for row in listed] == ["bad.mp4", "gone.mp4"]
+    assert "cannot be opened as video" in listed[0]["reason"]
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("version: 1\ndata: {type: triplets, path: t.jsonl}\n")
+    assert len(check_data(recipe, tmp_path, tmp_path / "q.jsonl", deep=False).bad) == 2
+
+
+@pytest.mark.parametrize("train_part", ["full", "lora"])
+def test_export_is_a_plain_hugging_face_folder(
+    small_folder: Path, cache_dir: Path, tmp_path: Path, train_part: str
+) -> None:
+    backbone = f"{{model: '{small_folder}', train: {train_part}, lora: {{rank: 2}}}}"
+    report = train(
+        request(make_recipe(small_folder, backbone=backbone), tmp_path / "run", cache_dir)
+    )
+    files = export_run(report.run_dir, tmp_path / "out")
+    assert {"config.json", "model.safetensors", "latent.safetensors", "tokenizer.json"} <= {
+        p.name for p in files
+    }
+    plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "out").eval()
+    checkpoint = find_checkpoint(report.run_dir)
+    assert checkpoint is not None
+    ours = restore_model(checkpoint).backbone
+    ids = torch.tensor([[10, 11, 12]])
+    assert np.allclose(
+        plain(input_ids=ids).logits.detach().numpy(),
+        ours.core(input_ids=ids).logits.detach().numpy(),
+        atol=1e-5,
+    )
+    with pytest.raises(RecipeError, match="out exists; choose another folder"):
+        export_run(report.run_dir, tmp_path / "out")
+
+
+def test_recipe_texts_of_the_factories_are_valid(small_folder: Path) -> None:
+    assert parse_recipe(recipe_text(small_folder), "r").data.type == "eventworld"
