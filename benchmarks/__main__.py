@@ -1,0 +1,57 @@
+"""Run benchmarks and write their sections of docs/results.md."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
+NAMES = ("startup", "decode", "cache", "training_step")
+
+
+def hardware() -> str:
+    """Name the machine."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"model name\s*: (.*)", info.read_text(encoding="utf-8"))
+        model = found[1] if found else model
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def commit() -> str:
+    """Name the commit that was measured."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def write_section(name: str, text: str) -> None:
+    """Replace one section of the results, or add it at the end."""
+    begin, end = f"<!-- {name} -->", f"<!-- end {name} -->"
+    stamp = f"*{hardware()}; {datetime.now(UTC):%Y-%m-%d}; commit {commit()}*"
+    section = f"{begin}\n{text.strip()}\n\n{stamp}\n{end}"
+    page = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n"
+    if begin in page:
+        page = re.sub(f"{begin}.*?{end}", lambda _: section, page, flags=re.S)
+    else:
+        page = f"{page.rstrip()}\n\n{section}\n"
+    RESULTS.write_text(page, encoding="utf-8")
+
+
+def main() -> None:
+    """Run the benchmarks that are named, or all."""
+    for name in sys.argv[1:] or NAMES:
+        print(f"-- {name}", flush=True)
+        text = import_module(f"benchmarks.{name}").run()
+        print(text, flush=True)
+        write_section(name, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""How fast light commands start, against an interpreter that imports their three libraries."""
+
+import subprocess
+import sys
+
+from benchmarks.measure import compare, table
+
+
+def _start(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+
+
+def run() -> str:
+    """Measure and return the section."""
+    peer = "imports of typer, pydantic, loguru"
+    work = {
+        peer: lambda: _start("-c", "import typer, pydantic, loguru"),
+        "vl --help": lambda: _start("-m", "videolatent_cli", "--help"),
+        "vl recipes ls": lambda: _start("-m", "videolatent_cli", "recipes", "ls"),
+        "vl validate": lambda: _start(
+            "-m", "videolatent_cli", "validate", "recipes/quickstart.yaml"
+        ),
+    }
+    costs = compare(work, rounds=9)
+    rows = [
+        [name, f"{c.wall_seconds:.2f}", f"{c.wall_seconds / costs[peer].wall_seconds:.2f}"]
+        for name, c in costs.items()
+    ]
+    return (
+        "## Start-up\n\nBar: light commands within 2.0x of the imports alone. "
+        "`python -m benchmarks startup`\n\n" + table(["command", "wall s", "ratio"], rows)
+    )

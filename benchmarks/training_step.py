@@ -1,0 +1,144 @@
+"""A training step of the full objective against plain fine-tuning, and against a naive version."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageTextToText
+
+from benchmarks.measure import compare, table
+from videolatent_cli.model.backbone import Backbone, load_backbone
+from videolatent_cli.model.batch import Batch, Example, Prompter
+from videolatent_cli.model.tiny import make_config, write_tiny_folder
+from videolatent_cli.model.videolatent import VideoLatent
+from videolatent_cli.objectives import LossWeights, answer_loss
+from videolatent_cli.recipe import parse_recipe
+from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
+from videolatent_cli.training.step import SelfForcing
+from videolatent_cli.video.frames import FrameBatch
+
+BATCH, FRAMES = 8, 32
+QUESTION = (
+    "where did the object go that moved right after the object that moved right after the red "
+    "square moved ? "
+)
+FULL = LossWeights(0.5, 0.1, 1.0)
+
+
+def make_backbone(folder: Path) -> Backbone:
+    """A random 4-layer Qwen2.5-VL of width 256."""
+    write_tiny_folder(folder)
+    config = make_config()
+    text, vision = config.text_config, config.vision_config
+    text.hidden_size, text.intermediate_size = 256, 704
+    text.num_attention_heads = text.num_key_value_heads = 8
+    vision.out_hidden_size = 256
+    AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
+    recipe = BackboneRecipe(model=str(folder), train="full")
+    backbone = load_backbone(recipe)
+    backbone.make_trainable(recipe)
+    return backbone
+
+
+def make_batch(backbone: Backbone) -> Batch:
+    """One triplet a video, about 300 positions each."""
+    random = np.random.default_rng(0)
+    prompter = Prompter(backbone)
+    frames = [
+        FrameBatch(
+            random.integers(0, 256, (FRAMES, 64, 64, 3), dtype=np.uint8), np.arange(FRAMES) / 4
+        )
+        for _ in range(BATCH)
+    ]
+    with torch.no_grad():
+        features = [backbone.encode_video(f) for f in frames]
+    examples = [[Example(QUESTION, "red circle move up")] for _ in features]
+    return prompter.collate(features, [f.grid for f in features], examples)
+
+
+def naive_loss(model: VideoLatent, batch: Batch) -> torch.Tensor:
+    """The full objective's passes with every branch run from the start of the prompt.
+
+    Losses other than cross-entropy are left out: they cost little, and the same in both.
+    """
+    backbone, injection = model.backbone, model.injection
+    assert injection is not None
+    rows = len(batch.video_index)
+    first = torch.cat((injection.start, injection.slots)).expand(rows, -1, -1)
+    rest = first
+    for block in range(injection.num_blocks):
+        question = model.open(batch)
+        text = torch.cat((question.embeds, rest), 1)
+        ones = torch.ones(rows, rest.shape[1], dtype=torch.bool)
+        out = backbone.extend(text, question.state, torch.cat((question.mask, ones), 1))
+        z, _ = injection(out.hidden[:, -injection.latents_per_block :], question.memory, block)
+        rest = torch.cat((rest, z), 1)
+    end = injection.end.expand(rows, 1, -1)
+    answers = backbone.embed(batch.answer.ids[:, :-1])
+    question = model.open(batch)
+    text = torch.cat((question.embeds, rest, end, answers), 1)
+    out = backbone.extend(text, question.state)
+    logits = backbone.logits(out.hidden[:, -batch.answer.ids.shape[1] :])
+    loss = answer_loss(logits, batch.answer.ids, batch.answer.mask)
+    with torch.no_grad():
+        question = model.open(batch)
+        hint = backbone.embed(batch.hint.ids)
+        text = torch.cat((question.embeds, hint, rest, end), 1)
+        backbone.extend(text, question.state)
+    blind = torch.cat(
+        (backbone.embed(batch.question.ids), rest[:, first.shape[1] :], end, answers), 1
+    )
+    out = backbone.extend(blind, backbone.empty_state(rows))
+    logits = backbone.logits(out.hidden[:, -batch.answer.ids.shape[1] :])
+    return loss + answer_loss(logits, batch.answer.ids, batch.answer.mask)
+
+
+def _step(module: SelfForcing, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
+    """One forward, backward and optimizer step."""
+    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], 1e-5)
+
+    def do() -> None:
+        loss().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return do
+
+
+def run() -> str:
+    """Measure and return the section."""
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        backbone = make_backbone(Path(folder))
+    ours = parse_recipe("version: 1\ndata: {type: eventworld}\n", "ours")
+    sft = parse_recipe("version: 1\ndata: {type: eventworld}\n", "sft", ["latent=null"])
+    latent, plain = VideoLatent(backbone, ours.latent), VideoLatent(backbone, None)
+    full, simple = SelfForcing(latent, ours), SelfForcing(plain, sft)
+    batch = make_batch(backbone)
+    pair = LossWeights(0.5, 0.1, 0.0)
+    work = {
+        "plain SFT": _step(simple, lambda: simple(batch, LossWeights()).total),
+        "latents, cross-entropy only": _step(full, lambda: full(batch, LossWeights()).total),
+        "latents, the paper's pair": _step(full, lambda: full(batch, pair).total),
+        "full objective": _step(full, lambda: full(batch, FULL).total),
+        "naive full objective": _step(full, lambda: naive_loss(latent, batch)),
+    }
+    for do in work.values():
+        do()
+    costs = compare(work, 7)
+    base = costs["plain SFT"].wall_seconds
+    positions = batch.num_tokens / BATCH
+    parameters = sum(p.numel() for p in backbone.language_model.parameters()) / 1e6
+    rows = [
+        [name, f"{1000 * c.wall_seconds:.0f}", f"{c.wall_seconds / base:.2f}"]
+        for name, c in costs.items()
+    ]
+    return (
+        f"## Training step\n\nLanguage model of {parameters:.1f} M parameters, {BATCH} triplets of "
+        f"{positions:.0f} positions each (one video each, cached features), 2 blocks of 4 latents, "
+        f"{torch.get_num_threads()} threads. Bar: full objective at most 1.4x plain SFT. "
+        "`python -m benchmarks training_step`\n\n"
+        + table(["step", "wall ms", "over plain SFT"], rows)
+    )

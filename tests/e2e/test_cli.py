@@ -1,0 +1,323 @@
+"""The real command line: in this process for messages, as a subprocess for kills and signals."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.conftest import Result
+from tests.factories import make_video, recipe_text, write_jsonl
+from videolatent_cli.pipeline.documents import Answer
+
+VL = [sys.executable, "-m", "videolatent_cli"]
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, small_folder: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(recipe_text(small_folder))
+    return path
+
+
+@pytest.fixture
+def run_dir(vl: Run, recipe: Path, cache_dir: Path) -> Path:
+    """A small run that is trained."""
+    assert vl("train", recipe, "--run-dir", "runs/small", "--cache-dir", cache_dir).code == 0
+    return Path("runs/small")
+
+
+@pytest.fixture
+def video(cache_dir: Path, run_dir: Path) -> Path:
+    del run_dir
+    return cache_dir / "eventworld-v1/test_iid/000000.mp4"
+
+
+def spawn(*arguments: str | Path) -> subprocess.Popen[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*VL, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+# --- the way through
+
+
+def test_the_whole_way_through(vl: Run, recipe: Path, cache_dir: Path, tmp_path: Path) -> None:
+    cache = ("--cache-dir", cache_dir)
+    planned = vl("plan", recipe, "--json", *cache)
+    assert json.loads(planned.stdout)["schema"] == "vl.plan/1"
+    built = vl("cache", "build", recipe, "--json", *cache)
+    assert json.loads(built.stdout)["cached"] == 8
+    assert "8 of 8 cached" in vl("cache", "status", recipe, *cache).stdout
+    assert "would train" in vl("train", recipe, "--dry-run", *cache).stdout
+    first = vl("train", recipe, "--json", *cache)
+    assert first.code == 0, first.stderr
+    assert json.loads(first.stdout)["steps_done_before"] == 0
+    again = vl("train", recipe, *cache)
+    assert "finished before, 4 steps" in again.stdout
+    listed = json.loads(vl("runs", "ls", "--json").stdout)["runs"]
+    assert [row["run"] for row in listed] == ["runs/small"]
+    assert "4/4" in vl("runs", "ls").stdout
+    assert json.loads(vl("runs", "show", "runs/small").stdout)["summary"]["step"] == 4
+    evaluated = vl("eval", "--ablate", "latents=off,shuffle", "--json", *cache)
+    assert set(json.loads(evaluated.stdout)["splits"]["test_iid"]) == {"on", "off", "shuffle"}
+    assert "hops=1" in vl("eval", "runs/small", "--limit", "1", *cache).stdout
+    video = cache_dir / "eventworld-v1/test_iid/000001.mp4"
+    sheet = tmp_path / "s.png"
+    asked = vl("ask", video, "Which color moved first?", "--sheet", sheet, *cache)
+    assert asked.code == 0
+    assert "evidence" in asked.stdout
+    assert "answered by runs/small" in asked.stderr
+    assert sheet.exists()
+    assert "rows, 0 bad" in vl("cache", "verify", *cache).stdout
+    assert vl("export", "runs/small", "-o", "out", "--half").code == 0
+
+
+def test_ask_json_follows_its_schema(vl: Run, video: Path, tmp_path: Path) -> None:
+    result = vl(
+        "ask", video, "Where?", "--json", "--choices", "up|down", "--from", "0:01", "--to", "3"
+    )
+    document = json.loads(result.stdout)
+    jsonschema.validate(document, Answer.model_json_schema(by_alias=True))
+    assert document["schema"] == "vl.answer/1"
+    assert document["choice"] in ("A", "B")
+    text = vl("ask", video, "Where?", "--choices", "up|down", "--latents", "off")
+    assert "A: 0." in text.stdout
+
+
+def test_data_render_and_check(vl: Run, tmp_path: Path) -> None:
+    out = vl("data", "render", "eventworld", "-o", "world", "--videos", "2", "--split", "val")
+    assert out.code == 0
+    assert len(list(Path("world/val").glob("*.mp4"))) == 2
+    good = vl("data", "check", "world/val.jsonl", "--deep", "--json")
+    assert good.code == 0
+    assert json.loads(good.stdout)["videos"] == 2
+    Path("world/val/000000.mp4").write_bytes(b"broken")
+    bad = vl("data", "check", "world/val.jsonl")
+    assert bad.code == 3
+    assert "1 of 2 videos cannot be read" in bad.stderr
+    assert json.loads(Path("quarantine.jsonl").read_text())["file"].endswith("000000.mp4")
+    wrong = vl("data", "render", "eventworld", "-o", "w", "--split", "nope")
+    assert wrong.code == 3
+    assert "--split: unknown, got ['nope']" in wrong.stderr
+
+
+# --- mistakes
+
+
+def test_a_recipe_with_five_mistakes(vl: Run) -> None:
+    Path("r.yaml").write_text(
+        "version: 1\ndata: {type: eventworld, num_vids: 3}\nloss: {diversty_weight: 1, steps: 2}\n"
+        "training: {max_steps: -1}\nvido: {}\n"
+    )
+    for command in (("validate", "r.yaml"), ("train", "r.yaml"), ("plan", "r.yaml")):
+        result = vl(*command)
+        assert result.code == 2
+        assert len([line for line in result.stderr.splitlines() if "r.yaml:" in line]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("train", "no.yaml"), 2, "no.yaml: file not found"),
+        (("ask", "no.mp4", "What?"), 3, "no.mp4: file not found"),
+        (("ask", "no.mp4", "What?", "--from", "x"), 2, "--from: must be seconds or M:SS, got 'x'"),
+        (("ask", "a", "b", "--run", "nowhere"), 4, "nowhere: holds no checkpoint"),
+        (("recipes", "cat", "nope"), 2, "unknown name, got 'nope'"),
+        (("schema", "nope"), 2, "no key 'nope'"),
+        (("runs", "show", "nope"), 4, "nope: is not a run folder"),
+        (
+            ("train", "small.yaml", "--resume", "--run-dir", "new"),
+            2,
+            "--resume: new holds no checkpoint",
+        ),
+        (("train", "small.yaml", "--device", "tpu"), 4, "--device: cannot be used, got 'tpu'"),
+        (("train", "small.yaml", "backbone.attention=flash_attention_2"), 4, "it needs a CUDA GPU"),
+        (("eval", "--ablate", "nose"), 2, "--ablate: unknown, got ['nose']"),
+        (("cache", "gc", "--keep-only", "small.yaml"), 2, "drops rows; add --yes"),
+        (("cache", "build", "small.yaml", "cache.tier=none"), 2, "there is nothing to cache"),
+    ],
+)
+def test_mistakes_give_one_line_and_their_code(
+    vl: Run, recipe: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    del recipe
+    result = vl(*arguments)
+    assert result.code == code, result.stderr
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_broken_video_in_a_data_set(vl: Run, small_folder: Path, tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", 8, 4, size=(64, 64))
+    (tmp_path / "bad.mp4").write_bytes(b"junk" * 99)
+    rows = [{"video": v, "question": "q", "answer": "red"} for v in ("a.mp4", "bad.mp4")]
+    write_jsonl(tmp_path / "t.jsonl", rows)
+    Path("r.yaml").write_text(recipe_text(small_folder, data="{type: triplets, path: t.jsonl}"))
+    failed = vl("train", "r.yaml")
+    assert failed.code == 3
+    assert "bad.mp4: cannot be opened as video" in failed.stderr
+    skipped = vl("train", "r.yaml", "data.on_bad=skip", "data.max_bad_fraction=0.5")
+    assert skipped.code == 0, skipped.stderr
+    (tmp_path / "bad.mp4").unlink()
+    missing = vl("train", "r.yaml", "--run-dir", "other")
+    assert missing.code == 3
+    assert "t:2: video: file not found: bad.mp4" in missing.stderr
+
+
+def test_another_sampling_contract_exits_with_7(vl: Run, run_dir: Path, video: Path) -> None:
+    path = next(run_dir.glob("checkpoints/*/checkpoint.json"))
+    about = json.loads(path.read_text())
+    about["sampling"]["fps"] = 9.0
+    path.write_text(json.dumps(about))
+    result = vl("ask", video, "Where?")
+    assert result.code == 7
+    assert "fps 9.0 and 4.0" in result.stderr
+    path.write_text("{}")
+    assert vl("ask", video, "Where?").code == 7
+
+
+def test_another_recipe_in_the_run_folder(vl: Run, run_dir: Path, recipe: Path) -> None:
+    result = vl("train", recipe, "training.seed=5", "--run-dir", run_dir)
+    assert result.code == 2
+    assert "exists and holds another recipe; choose another --run-dir" in result.stderr
+
+
+# --- recipes
+
+
+def test_recipe_commands(vl: Run) -> None:
+    assert "quickstart_sft" in vl("recipes", "ls").stdout
+    assert vl("recipes", "cat", "quickstart").stdout.startswith("# quickstart:")
+    assert vl("recipes", "cp", "quickstart").code == 0
+    assert vl("recipes", "cp", "quickstart").code == 2
+    assert "valid" in vl("validate", "quickstart.yaml", "training.max_steps=3").stdout
+    assert vl("init", "mine.yaml", "--backbone", "tiny").code == 0
+    assert vl("init", "mine.yaml").code == 2
+    assert "version: 1" in vl("init", "-").stdout
+    assert "num_blocks" in vl("schema", "latent", "--format", "md").stdout
+    assert json.loads(vl("schema").stdout)["title"] == "Recipe"
+
+
+def test_gc(vl: Run, run_dir: Path, recipe: Path, cache_dir: Path, tmp_path: Path) -> None:
+    del run_dir
+    copy = tmp_path / "copy"
+    shutil.copytree(cache_dir, copy)
+    kept = vl("cache", "gc", "--keep-only", recipe, "--dry-run", "--cache-dir", copy)
+    assert "would drop" in kept.stdout
+    assert vl("cache", "gc", "--keep-only", recipe, "--yes", "--cache-dir", copy).code == 0
+    assert "8 of 8 cached" in vl("cache", "status", recipe, "--cache-dir", copy).stdout
+
+
+def test_verify_reports_damage(vl: Run, tmp_path: Path) -> None:
+    from tests.unit.test_store import video as row
+    from videolatent_cli.store import FeatureCache
+
+    cache = FeatureCache(tmp_path / "c")
+    cache.add([row(1), row(1)])
+    result = vl("cache", "verify", "--json", "--cache-dir", tmp_path / "c")
+    assert result.code == 7
+    assert json.loads(result.stdout)["doubled_keys"] == ["k1"]
+    assert "run: vl cache verify --repair" in result.stderr
+    assert vl("cache", "verify", "--repair", "--cache-dir", tmp_path / "c").code == 0
+    assert vl("cache", "verify", "--cache-dir", tmp_path / "c").code == 0
+
+
+# --- real processes
+
+
+@pytest.mark.slow
+def test_kill_9_while_the_cache_is_built_then_go_on(small_folder: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    data = "{type: eventworld, num_videos: 40, num_eval_videos: 1, questions_per_video: 2}"
+    recipe.write_text(recipe_text(small_folder, data=data))
+    process = spawn("cache", "build", recipe, "--cache-dir", "c")
+    wait_for(lambda: len(list(Path("c/videos.lancedb").rglob("*.manifest"))) > 4)
+    process.kill()
+    process.communicate()
+    from videolatent_cli.store import FeatureCache
+
+    kept = FeatureCache(Path("c")).keys()
+    assert 0 < len(kept) < 41
+    out, err = spawn("cache", "build", recipe, "--json", "--cache-dir", "c").communicate(
+        timeout=120
+    )
+    found = json.loads(out)
+    assert found["cached"] == 41, err
+    assert found["encoded"] == 41 - len(kept)
+    report = FeatureCache(Path("c")).verify()
+    assert (report.rows, report.bad_keys, report.doubled_keys) == (41, (), ())
+
+
+@pytest.mark.slow
+def test_kill_9_in_training_then_the_same_curve(recipe: Path, cache_dir: Path) -> None:
+    steps = "training.max_steps=30"
+    whole = spawn("train", recipe, steps, "--run-dir", "whole", "--cache-dir", cache_dir)
+    assert whole.wait(180) == 0, whole.communicate()
+    cut = spawn("train", recipe, steps, "--run-dir", "cut", "--cache-dir", cache_dir)
+    wait_for(
+        lambda: Path("cut/log.jsonl").exists() and Path("cut/log.jsonl").read_text().count("\n") > 6
+    )
+    cut.kill()
+    cut.communicate()
+    resumed = spawn(
+        "train", recipe, steps, "--run-dir", "cut", "--resume", "--cache-dir", cache_dir
+    )
+    _, err = resumed.communicate(timeout=180)
+    assert resumed.returncode == 0, err
+    assert "going on after step" in err
+    curves = [
+        [json.loads(line)["loss"] for line in Path(name, "log.jsonl").read_text().splitlines()]
+        for name in ("whole", "cut")
+    ]
+    assert len(curves[0]) == 30
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_one_signal_saves_and_prints_the_command_that_goes_on(
+    recipe: Path, cache_dir: Path, number: signal.Signals, code: int
+) -> None:
+    arguments = ("train", recipe, "training.max_steps=200", "--cache-dir", cache_dir)
+    process = spawn(*arguments)
+    wait_for(
+        lambda: Path("runs/small/log.jsonl").exists() and Path("runs/small/log.jsonl").read_text()
+    )
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "is saved at step" in err
+    assert f"go on with: vl train {recipe} training.max_steps=200" in err
+    assert list(Path("runs/small/checkpoints").glob("step-*"))
+
+
+@pytest.mark.slow
+def test_a_broken_pipe_is_silent() -> None:
+    shell = f"{' '.join(VL)} schema | head -c 10 > /dev/null; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 141)

@@ -1,0 +1,86 @@
+"""The project as a whole: light imports, commands with help, changelog, floors."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import videolatent_cli
+from videolatent_cli.cli import app
+
+ROOT = Path(videolatent_cli.__file__).parents[1]
+HEAVY = ("torch", "transformers", "lancedb", "peft", "av", "matplotlib", "pyarrow")
+
+
+def commands() -> list[list[str]]:
+    """Every command line of the program, as words."""
+    found = []
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found += [[name, sub] for sub in inner] if inner else [[name]]
+    return found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import videolatent_cli.cli",
+        "import videolatent_cli.recipe.reference, videolatent_cli.recipe.shipped",
+        "from typer.testing import CliRunner; from videolatent_cli.cli import app; "
+        "assert CliRunner().invoke(app, ['recipes', 'ls']).exit_code == 0",
+        "from typer.testing import CliRunner; from videolatent_cli.cli import app; "
+        "assert CliRunner().invoke(app, ['schema']).exit_code == 0",
+        "from typer.testing import CliRunner; from videolatent_cli.cli import app; "
+        "assert CliRunner().invoke(app, ['train', 'no.yaml']).exit_code == 2",
+    ],
+)
+def test_light_commands_import_nothing_heavy(code: str) -> None:
+    check = f"{code}\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_has_help_and_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for words in commands():
+        done = subprocess.run(
+            [sys.executable, "-m", "videolatent_cli", *words, "-h"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert len(done.stdout) > 200, words
+        assert f"vl {' '.join(words)}" in readme, words
+
+
+def test_changelog_has_an_unreleased_section() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in text
+
+
+def test_reference_page_is_fresh() -> None:
+    from videolatent_cli.recipe.reference import reference_page
+
+    page = (ROOT / "docs" / "recipe_reference.md").read_text(encoding="utf-8")
+    assert page.strip() == reference_page().strip()
+
+
+def test_embedded_weights_are_small() -> None:
+    folder = ROOT / "videolatent_cli" / "model"
+    total = sum(p.stat().st_size for p in folder.rglob("*.safetensors"))
+    assert 0 < total <= 10_000_000
+
+
+def test_functions_stay_short() -> None:
+    long = []
+    for path in (ROOT / "videolatent_cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                if length > 70:
+                    long.append((path.name, node.name, length))
+    assert not long
