@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmarks.measure import Cost, compare, table
 from videolatent_cli.video import decode
-from videolatent_cli.video.decode import decode_frames, ffmpeg_binary
+from videolatent_cli.video.decode import decode_frames
+from videolatent_cli.video.ffmpeg import ffmpeg_binary
 from videolatent_cli.video.probe import probe
 from videolatent_cli.video.sampling import SamplingSpec
 

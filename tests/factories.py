@@ -16,7 +16,7 @@ from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.recipe import Recipe, parse_recipe
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
-from videolatent_cli.video.decode import ffmpeg_binary
+from videolatent_cli.video.ffmpeg import ffmpeg_binary
 from videolatent_cli.video.frames import FrameBatch
 
 BITS = 8

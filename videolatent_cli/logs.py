@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _SHORT = "<level>{level: <7}</level> {message}"
@@ -28,7 +30,8 @@ def configure_logging(
     logger.remove()
     logger.add(_to_stderr, level=level, format=_SHORT, colorize=color)
     if file is not None:
-        add_log_file(file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        logger.add(file, level="DEBUG", format=_LONG)
 
 
 def _to_stderr(line: str) -> None:
@@ -36,7 +39,12 @@ def _to_stderr(line: str) -> None:
     sys.stderr.write(line)
 
 
-def add_log_file(file: Path) -> int:
-    """Also write every line to a file; return loguru's number of this sink."""
+@contextmanager
+def log_file(file: Path) -> Iterator[None]:
+    """Also write every line to a file, debug included."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    return logger.add(file, level="DEBUG", format=_LONG)
+    sink = logger.add(file, level="DEBUG", format=_LONG)
+    try:
+        yield
+    finally:
+        logger.remove(sink)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from transformers import AutoModelForImageTextToText
 
 from tests.factories import make_recipe, make_video, recipe_text, write_jsonl
@@ -28,8 +27,6 @@ from videolatent_cli.pipeline.ask import AskRequest, ask
 from videolatent_cli.pipeline.cache import (
     build_cache,
     collect_garbage,
-    open_source,
-    prepare,
     recipe_cache_status,
     recipe_keys,
     verify_cache,
@@ -40,6 +37,7 @@ from videolatent_cli.pipeline.evaluate import evaluate_run
 from videolatent_cli.pipeline.export import export_run
 from videolatent_cli.pipeline.models import open_model
 from videolatent_cli.pipeline.plan import histogram, plan_recipe
+from videolatent_cli.pipeline.prepare import open_source, prepare
 from videolatent_cli.pipeline.rundir import RunDir, newest_run, run_details, run_summaries
 from videolatent_cli.pipeline.train import TrainReport, TrainRequest, check_training, train
 from videolatent_cli.recipe import Recipe, parse_recipe
@@ -221,6 +219,22 @@ def test_another_recipe_does_not_get_the_folder(
         train(request(other, trained.run_dir, cache_dir))
 
 
+def test_changed_data_do_not_go_on_with_a_run(small_folder: Path, tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", 8, 4, size=(64, 64))
+    row = {"video": "a.mp4", "question": "q", "answer": "red"}
+    write_jsonl(tmp_path / "t.jsonl", [row])
+    recipe = make_recipe(small_folder, data="{type: triplets, path: t.jsonl}")
+
+    def stop(result: StepResult, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(request(recipe, tmp_path / "run", tmp_path / "c"), stop)
+    write_jsonl(tmp_path / "t.jsonl", [{**row, "answer": "blue"}])
+    with pytest.raises(IncompatibleError, match=r"its training data have changed, from .* to"):
+        train(request(recipe, tmp_path / "run", tmp_path / "c"))
+
+
 @pytest.mark.parametrize("teacher", ["current", "ema"])
 def test_resumed_training_equals_uninterrupted_training_bit_by_bit(
     small_folder: Path, cache_dir: Path, tmp_path: Path, teacher: str
@@ -280,14 +294,12 @@ def test_ctrl_c_once_asks_twice_stops() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_two_trainings_of_one_run_do_not_mix(
-    trained: TrainReport, small_folder: Path, cache_dir: Path
-) -> None:
+def test_two_trainings_of_one_run_do_not_mix(tmp_path: Path) -> None:
     with (
-        FileLock(trained.run_dir / ".lock"),
-        pytest.raises(ResourceError, match="another process trains this run"),
+        RunDir(tmp_path).lock(),
+        pytest.raises(ResourceError, match="another process trains this run; wait for it"),
     ):
-        train(request(make_recipe(small_folder), trained.run_dir, cache_dir))
+        RunDir(tmp_path).lock()
 
 
 def test_training_with_frames_learns_the_tower(

@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from videolatent_cli.errors import IncompatibleError, ResourceError
-from videolatent_cli.store import CachedVideo, FeatureCache, cache_key
+from videolatent_cli.store import CachedVideo, FeatureCache, cache_key, rows
 from videolatent_cli.store import features as store_features
 
 
@@ -102,7 +102,7 @@ def test_verify_finds_damage_and_doubles(tmp_path: Path, monkeypatch: pytest.Mon
     fill(cache, range(3))
     cache.add([video(1)])
     with monkeypatch.context() as patch:
-        patch.setattr(store_features.zlib, "crc32", lambda _: 1)
+        patch.setattr(rows.zlib, "crc32", lambda _: 1)
         cache.add([video(8)])
     report = cache.verify()
     assert report.rows == 5

@@ -19,8 +19,9 @@ from tests.factories import (
 )
 from videolatent_cli.errors import EnvironmentProblemError, VideoError
 from videolatent_cli.recipe import parse_recipe
-from videolatent_cli.video import decode
-from videolatent_cli.video.decode import decode_frames, ffmpeg_binary
+from videolatent_cli.video import decode, ffmpeg
+from videolatent_cli.video.decode import decode_frames
+from videolatent_cli.video.ffmpeg import ffmpeg_binary
 from videolatent_cli.video.probe import content_id, probe
 from videolatent_cli.video.sampling import SamplingSpec
 from videolatent_cli.video.sheet import contact_sheet
@@ -283,7 +284,7 @@ def test_ffmpeg_missing_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("no binary")
 
     ffmpeg_binary.cache_clear()
-    monkeypatch.setattr(decode.imageio_ffmpeg, "get_ffmpeg_exe", nothing)
+    monkeypatch.setattr(ffmpeg.imageio_ffmpeg, "get_ffmpeg_exe", nothing)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(
         EnvironmentProblemError, match="ffmpeg: not found; pip install imageio-ffmpeg"

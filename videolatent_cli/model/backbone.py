@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from videolatent_cli.errors import EnvironmentProblemError
 from videolatent_cli.model.attention import choose_attention
+from videolatent_cli.model.features import VideoFeatures
 from videolatent_cli.model.pixels import Geometry, patchify
 from videolatent_cli.model.state import State
 
@@ -35,29 +36,6 @@ TINY = "tiny"
 TINY_FOLDER = Path(__file__).parent / "tiny_weights"
 FAMILIES = ("qwen2_5_vl",)
 """Values of `model_type` that are supported and tested."""
-
-
-@dataclass(frozen=True)
-class VideoFeatures:
-    """What the vision tower and merger made of one video: all that the cache stores."""
-
-    embeds: Float[Tensor, "token dim"]
-    """One vector a visual token, group by group."""
-    grid: tuple[int, int, int]
-    """Frame groups, patch rows, patch columns."""
-    group_seconds: Float[Tensor, " group"]
-    """Presentation time at the middle of each frame group (s), float64."""
-    pts_seconds: Float[Tensor, " frame"]
-    """Presentation times of the frames (s), float64."""
-
-    @property
-    def seconds_per_group(self) -> float:
-        """Mean time between groups (s); 1 where there is one group."""
-        groups = self.grid[0]
-        if groups == 1:
-            return 1.0
-        span = self.group_seconds[-1] - self.group_seconds[0]
-        return max(float(span) / (groups - 1), 1e-3)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from videolatent_cli.model.backbone import Backbone, VideoFeatures
+    from videolatent_cli.model.backbone import Backbone
+    from videolatent_cli.model.features import VideoFeatures
     from videolatent_cli.video.frames import FrameBatch
 
 HINT = "The correct answer is: {answer}"

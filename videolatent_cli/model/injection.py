@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from videolatent_cli.model.backbone import VideoFeatures
+    from videolatent_cli.model.features import VideoFeatures
     from videolatent_cli.recipe.schema import Latent
 
 _SLOT_SCALE = 0.02

@@ -12,7 +12,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from videolatent_cli.model.backbone import Backbone
+    from videolatent_cli.model.backbone import Backbone, Extension
     from videolatent_cli.model.injection import LatentInjection, Memory
     from videolatent_cli.model.state import State
 
@@ -72,40 +72,61 @@ def roll_out(  # noqa: PLR0913 - the arguments of the mathematics
             enters the model.
     """
     rows = len(question)
-    first = torch.cat((injection.start, injection.slots)).to(question.dtype)
-    end = injection.end.to(question.dtype).expand(rows, 1, -1)
-    opening = [question, first.expand(rows, -1, -1)]
-    if not injection.num_blocks:
-        opening.append(end)
+    opening = [question, *_opening(injection, rows, question)]
     added = sum(part.shape[1] for part in opening[1:])
     ones = torch.ones(rows, added, dtype=torch.bool, device=mask.device)
-    out = backbone.extend(torch.cat(opening, 1), state, torch.cat((mask, ones), 1), layers)
-    question_state = out.state.window(
-        0, state.length + question.shape[1], state.next_position + mask.sum(1)
-    )
-    if not injection.num_blocks:
-        none = out.hidden.new_zeros(rows, 0, backbone.dim, dtype=torch.float32)
-        tops = tuple(h[:, -1:] for h in out.by_layer)
-        return Rollout(none, None, tops, out.hidden[:, -1:], question_state, out.state)
+    first = backbone.extend(torch.cat(opening, 1), state, torch.cat((mask, ones), 1), layers)
+    after_question = state.length + question.shape[1]
+    question_state = first.state.window(0, after_question, state.next_position + mask.sum(1))
+    if injection.num_blocks:
+        blocks = _Blocks(backbone, injection, memory, detach_blocks, layers, replace)
+        return blocks.run(first, question_state)
+    none = first.hidden.new_zeros(rows, 0, backbone.dim, dtype=torch.float32)
+    tops = tuple(hidden[:, -1:] for hidden in first.by_layer)
+    return Rollout(none, None, tops, first.hidden[:, -1:], question_state, first.state)
 
-    count = injection.latents_per_block
-    hidden, latents, looks, tops_by_block = out.hidden[:, -count:], [], [], []
-    for block in range(injection.num_blocks):
-        z, look = injection(hidden.detach() if detach_blocks else hidden, memory, block)
-        z = z if replace is None else replace(z)
-        last = block == injection.num_blocks - 1
-        fed = torch.cat((z.to(question.dtype), end), 1) if last else z.to(question.dtype)
-        out = backbone.extend(fed, out.state, layers=layers)
-        hidden = out.hidden[:, :count]
-        latents.append(z)
-        looks.append(look)
-        tops_by_block.append(out.by_layer)
-    seen = [look for look in looks if look is not None]
-    return Rollout(
-        latents=torch.cat(latents, 1),
-        attention=torch.cat(seen, 1) if seen else None,
-        by_layer=tuple(torch.cat(tops, 1) for tops in zip(*tops_by_block, strict=True)),
-        end_hidden=out.hidden[:, -1:],
-        question_state=question_state,
-        state=out.state,
-    )
+
+def _opening(injection: LatentInjection, rows: int, like: Tensor) -> list[Tensor]:
+    """Return start marker and slots, and the end marker where no blocks follow."""
+    parts = [injection.start, injection.slots]
+    if not injection.num_blocks:
+        parts.append(injection.end)
+    return [part.to(like.dtype).expand(rows, -1, -1) for part in parts]
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """The blocks of one rollout."""
+
+    backbone: Backbone
+    injection: LatentInjection
+    memory: Memory | None
+    detach: bool
+    layers: tuple[int, ...]
+    replace: Callable[[Tensor], Tensor] | None
+
+    def run(self, out: Extension, question_state: State) -> Rollout:
+        """Make and run block after block, the last one together with the end marker."""
+        count, dtype = self.injection.latents_per_block, out.hidden.dtype
+        end = self.injection.end.to(dtype).expand(len(out.hidden), 1, -1)
+        hidden = out.hidden[:, -count:]
+        latents, looks, tops = [], [], []
+        for block in range(self.injection.num_blocks):
+            z, look = self.injection(hidden.detach() if self.detach else hidden, self.memory, block)
+            z = z if self.replace is None else self.replace(z)
+            last = block == self.injection.num_blocks - 1
+            fed = torch.cat((z.to(dtype), end), 1) if last else z.to(dtype)
+            out = self.backbone.extend(fed, out.state, layers=self.layers)
+            hidden = out.hidden[:, :count]
+            latents.append(z)
+            looks.append(look)
+            tops.append(out.by_layer)
+        seen = [look for look in looks if look is not None]
+        return Rollout(
+            latents=torch.cat(latents, 1),
+            attention=torch.cat(seen, 1) if seen else None,
+            by_layer=tuple(torch.cat(layer, 1) for layer in zip(*tops, strict=True)),
+            end_hidden=out.hidden[:, -1:],
+            question_state=question_state,
+            state=out.state,
+        )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from videolatent_cli.model.backbone import Backbone, VideoFeatures
+    from videolatent_cli.model.backbone import Backbone
+    from videolatent_cli.model.features import VideoFeatures
     from videolatent_cli.store import CachedVideo, FeatureCache, Window
     from videolatent_cli.video.frames import FrameBatch
     from videolatent_cli.video.sampling import SamplingSpec

@@ -23,14 +23,14 @@ from videolatent_cli.pipeline.documents import (
 from videolatent_cli.pipeline.models import TrainedModel, open_model
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.probe import content_id
+from videolatent_cli.video.probe import content_id, probe
 from videolatent_cli.video.sheet import contact_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from videolatent_cli.model.backbone import VideoFeatures
+    from videolatent_cli.model.features import VideoFeatures
     from videolatent_cli.model.generate import LatentMode
     from videolatent_cli.model.source import VideoSource
     from videolatent_cli.store import Window
@@ -73,6 +73,7 @@ def ask(request: AskRequest, run: Path | None, cache_dir: Path, device: str = "a
         raise RecipeError(f"--to: must be after --from {start:g} s, got {end:g} s")
     if len(request.choices) == 1:
         raise RecipeError(f"--choices: needs two or more, got '{request.choices[0]}'")
+    probe(request.video)  # what is wrong with the file is said before the model is loaded
     trained = open_model(run, device)
     return answer_question(trained, request, _existing_cache(cache_dir))
 

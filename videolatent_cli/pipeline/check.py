@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from videolatent_cli.data.dataset import Dataset
 from videolatent_cli.data.triplets import read_triplets
 from videolatent_cli.errors import VideoError
-from videolatent_cli.pipeline.cache import recipe_dataset, write_quarantine
+from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.recipe import load_recipe
 from videolatent_cli.video.decode import decode_frames
@@ -87,3 +88,9 @@ def check_data(
             progress("check", done, len(paths))
     write_quarantine(quarantine, bad)
     return CheckReport(len(paths), bad, quarantine)
+
+
+def write_quarantine(path: Path, bad: dict[Path, str]) -> None:
+    """Write the videos that cannot be read as JSON Lines."""
+    lines = [json.dumps({"file": str(file), "reason": reason}) for file, reason in bad.items()]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

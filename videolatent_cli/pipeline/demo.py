@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from videolatent_cli.evaluation.evaluate import Judged, accuracy
 from videolatent_cli.pipeline.ask import AskRequest, ask
-from videolatent_cli.pipeline.cache import recipe_dataset
 from videolatent_cli.pipeline.check import check_data
 from videolatent_cli.pipeline.evaluate import EvalReport, evaluate_run
+from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.rundir import RunDir
 from videolatent_cli.pipeline.train import TrainRequest, train

@@ -17,8 +17,8 @@ from videolatent_cli.evaluation.evaluate import (
     accuracy_by_category,
     evaluate,
 )
-from videolatent_cli.pipeline.cache import recipe_dataset
 from videolatent_cli.pipeline.models import open_model
+from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.rundir import RunDir
 from videolatent_cli.store import FeatureCache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from videolatent_cli.pipeline.cache import prepare
+from videolatent_cli.pipeline.prepare import prepare
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.recipe.schema import EventWorldStreamData
 from videolatent_cli.training.feed import StreamFeed, TripletFeed

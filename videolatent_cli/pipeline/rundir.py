@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from videolatent_cli.errors import EnvironmentProblemError, RecipeError, ResourceError
+from videolatent_cli.errors import (
+    EnvironmentProblemError,
+    IncompatibleError,
+    RecipeError,
+    ResourceError,
+)
 from videolatent_cli.recipe import provenance, recipe_hash, resolved, write_json
 
 if TYPE_CHECKING:
@@ -57,29 +62,53 @@ class RunDir:
             return Path()
         return Path(json.loads(path.read_text(encoding="utf-8"))["base_dir"])
 
+    def is_known(self, recipe: Recipe) -> bool:
+        """Whether the folder is a run of this recipe; False where there is none yet.
+
+        Raises:
+            RecipeError: Where it holds another recipe.
+        """
+        stored = self.path / _RESOLVED
+        if not stored.exists():
+            return False
+        known = json.loads(stored.read_text(encoding="utf-8"))
+        if known["recipe_hash"] != recipe_hash(recipe):
+            raise RecipeError(
+                f"{self.path} exists and holds another recipe; choose another --run-dir"
+            )
+        return True
+
     def claim(
         self, recipe: Recipe, source: str, overrides: list[str], data: str, base_dir: Path
-    ) -> bool:
-        """Make the folder for a recipe, or recognise it; return whether it was there.
+    ) -> None:
+        """Make the folder for a recipe and its data, or recognise them.
+
+        Args:
+            recipe: What is trained.
+            source: Text of the recipe file.
+            overrides: Values that replaced the file's.
+            data: Fingerprint of the training data.
+            base_dir: Folder that data paths are relative to.
 
         Raises:
             RecipeError: Where the folder holds another recipe.
+            IncompatibleError: Where the training data have changed.
         """
-        stored = self.path / _RESOLVED
-        if stored.exists():
-            known = json.loads(stored.read_text(encoding="utf-8"))
-            if known["recipe_hash"] != recipe_hash(recipe):
-                raise RecipeError(
-                    f"{self.path} exists and holds another recipe; choose another --run-dir"
+        if self.is_known(recipe):
+            path = self.path / _PROVENANCE
+            before = json.loads(path.read_text(encoding="utf-8"))["data_fingerprint"]
+            if before != data:
+                raise IncompatibleError(
+                    f"{self.path}: its training data have changed, from {before} to {data}; "
+                    "choose another --run-dir"
                 )
-            return True
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / _RECIPE).write_text(source, encoding="utf-8")
         about = provenance(recipe, overrides, data) | {"base_dir": str(base_dir.resolve())}
         write_json(self.path / _PROVENANCE, about)
         document = {"schema": "vl.recipe/1", "recipe_hash": recipe_hash(recipe)}
-        write_json(stored, {**document, "recipe": resolved(recipe)})
-        return False
+        write_json(self.path / _RESOLVED, {**document, "recipe": resolved(recipe)})
 
     def lock(self) -> FileLock:
         """Return the lock that keeps a second training out, already held.

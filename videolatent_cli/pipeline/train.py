@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from videolatent_cli.data.dataset import TRAIN
-from videolatent_cli.logs import add_log_file
+from videolatent_cli.logs import log_file
 from videolatent_cli.model.checkpoint import (
     describe_checkpoint,
     find_checkpoint,
@@ -18,9 +18,9 @@ from videolatent_cli.model.checkpoint import (
     trained_tensors,
 )
 from videolatent_cli.model.load import build_model, check_device, sampling_of, untrained_hash
-from videolatent_cli.pipeline.cache import recipe_dataset
 from videolatent_cli.pipeline.feeds import make_feed
 from videolatent_cli.pipeline.interrupt import StopRequest
+from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.rundir import RunDir
 from videolatent_cli.recipe.schema import EventWorldStreamData
@@ -34,14 +34,16 @@ from videolatent_cli.training.optimizer import (
 from videolatent_cli.training.step import SelfForcing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import torch
     from torch import Tensor
 
     from videolatent_cli.model.checkpoint import Checkpoint
+    from videolatent_cli.model.videolatent import VideoLatent
     from videolatent_cli.recipe import Recipe
+    from videolatent_cli.training.feed import StreamFeed, TripletFeed
     from videolatent_cli.training.loop import StepResult
 
 _OPTIMIZER, _MODULE, _TEACHER = "optimizer.", "module.", "teacher."
@@ -105,51 +107,32 @@ def train(
         VideoLatentError: As the parts of the run say; an interruption saves first.
     """
     started = time.perf_counter()
-    recipe = request.recipe
-    run = RunDir(request.run_dir)
-    device = check_device(request.device)
-    model = build_model(recipe, device)
-    sampling = sampling_of(recipe, model)
+    recipe, run = request.recipe, RunDir(request.run_dir)
+    if run.is_known(recipe):
+        previous = find_checkpoint(run.path)
+        if previous is not None and previous.finished:
+            return TrainReport(run.path, previous.folder, previous.step, previous.step, None, 0.0)
+    model = build_model(recipe, check_device(request.device))
     feed = make_feed(recipe, model, request.base_dir, request.cache_dir, progress)
-    known = run.claim(
-        recipe, request.source, list(request.overrides), feed.fingerprint, request.base_dir
-    )
-    with run.lock(), StopRequest() as stop:
-        sink = add_log_file(run.path / "train.log")
-        try:
-            previous = find_checkpoint(run.path) if known else None
-            trainer = _Trainer(request, SelfForcing(model, recipe), feed.num_steps(recipe.training))
-            first = trainer.restore(previous) if previous is not None else 0
-            run.cut_log(first)
-            if previous is not None and previous.finished:
-                logger.info("{} is finished: {} steps", run.path, first)
-                return TrainReport(run.path, previous.folder, first, first, None, 0.0)
-            if first:
-                logger.info("going on after step {} of {}", first, trainer.total_steps)
-            about = describe_checkpoint(
-                0, trainer.total_steps, recipe, sampling, untrained_hash(model)
-            )
-            last: StepResult | None = None
-            for last in train_steps(
-                trainer.module,
-                trainer.optimizer,
-                trainer.schedule,
-                feed,
-                recipe.training,
-                first_step=first,
-                total_steps=trainer.total_steps,
-            ):
-                run.append_log(last)
-                on_step(last, trainer.total_steps)
-                due = last.step % recipe.training.checkpoint_every_steps == 0
-                if due or last.step == trainer.total_steps or stop.signal is not None:
-                    folder = trainer.save(run, {**about, "step": last.step})
-                if last.step < trainer.total_steps:
-                    stop.check(f"{run.path} is saved at step {last.step}", request.resume_command)
-        finally:
-            logger.remove(sink)
+    run.claim(recipe, request.source, list(request.overrides), feed.fingerprint, request.base_dir)
+    with run.lock(), log_file(run.path / "train.log"), StopRequest() as stop:
+        trainer = _Trainer(recipe, model, feed)
+        previous = find_checkpoint(run.path)
+        first = trainer.restore(previous) if previous is not None else 0
+        run.cut_log(first)
+        if first:
+            logger.info("going on after step {} of {}", first, trainer.total_steps)
+        for result in trainer.steps(first):
+            run.append_log(result)
+            on_step(result, trainer.total_steps)
+            last = result.step == trainer.total_steps
+            due = result.step % recipe.training.checkpoint_every_steps == 0
+            if due or last or stop.signal is not None:
+                folder = trainer.save(run, result.step)
+            if not last:
+                stop.check(f"{run.path} is saved at step {result.step}", request.resume_command)
     seconds = time.perf_counter() - started
-    return TrainReport(run.path, folder, trainer.total_steps, first, last, seconds)
+    return TrainReport(run.path, folder, trainer.total_steps, first, result, seconds)
 
 
 def check_training(request: TrainRequest) -> str:
@@ -168,12 +151,27 @@ def check_training(request: TrainRequest) -> str:
 class _Trainer:
     """Module, optimizer and schedule, with their state in and out of checkpoints."""
 
-    def __init__(self, request: TrainRequest, module: SelfForcing, total_steps: int) -> None:
-        training = request.recipe.training
-        self.module = module
-        self.total_steps = total_steps
-        self.optimizer: torch.optim.Optimizer = make_optimizer(module, training)
-        self.schedule = make_schedule(training, total_steps)
+    def __init__(self, recipe: Recipe, model: VideoLatent, feed: StreamFeed | TripletFeed) -> None:
+        self.recipe = recipe
+        self.feed = feed
+        self.module = SelfForcing(model, recipe)
+        self.total_steps = feed.num_steps(recipe.training)
+        self.optimizer: torch.optim.Optimizer = make_optimizer(self.module, recipe.training)
+        self.schedule = make_schedule(recipe.training, self.total_steps)
+        self.sampling = sampling_of(recipe, model)
+        self.backbone_hash = untrained_hash(model)
+
+    def steps(self, first: int) -> Iterator[StepResult]:
+        """Yield the results of all steps after `first`."""
+        return train_steps(
+            self.module,
+            self.optimizer,
+            self.schedule,
+            self.feed,
+            self.recipe.training,
+            first_step=first,
+            total_steps=self.total_steps,
+        )
 
     def restore(self, checkpoint: Checkpoint) -> int:
         """Bring everything back to a checkpoint; return its step."""
@@ -187,8 +185,11 @@ class _Trainer:
             self.module.teacher.weights[name].copy_(value)
         return checkpoint.step
 
-    def save(self, run: RunDir, about: dict[str, object]) -> Path:
+    def save(self, run: RunDir, step: int) -> Path:
         """Write a checkpoint."""
+        about = describe_checkpoint(
+            step, self.total_steps, self.recipe, self.sampling, self.backbone_hash
+        )
         state = {_OPTIMIZER + n: t for n, t in optimizer_tensors(self.optimizer).items()}
         state |= {_MODULE + n: t for n, t in self._objective_state().items()}
         state |= {_TEACHER + n: t for n, t in self.module.teacher.weights.items()}

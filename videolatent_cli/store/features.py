@@ -12,57 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 import lancedb
 import numpy as np
-import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from videolatent_cli.errors import IncompatibleError, ResourceError
+from videolatent_cli.store.rows import (
+    PLAIN_COLUMNS,
+    SCHEMA,
+    CachedVideo,
+    as_table,
+    as_videos,
+    stored_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
+    import pyarrow as pa
+
 
 _DATABASE, _TABLE = "videos.lancedb", "features"
 _BLOB = "payload"
-_SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("content_id", pa.string()),
-        pa.field("sampling_hash", pa.string()),
-        pa.field("fingerprint", pa.string()),
-        pa.field("source", pa.string()),
-        pa.field("shape", pa.list_(pa.int32())),
-        pa.field("dtype", pa.string()),
-        pa.field("grid", pa.list_(pa.int32())),
-        pa.field("pts_seconds", pa.list_(pa.float64())),
-        pa.field("group_seconds", pa.list_(pa.float64())),
-        pa.field("checksum", pa.int64()),
-    ]
-)
-_PLAIN_COLUMNS = list(_SCHEMA.names)
 _ROWS_AT_ONCE = 64
 """Rows that are fetched at a time where many are wanted."""
 _MOST_VERSIONS = 64
 """Versions of the table after which a writer compacts it; compaction rewrites all payloads."""
-
-
-@dataclass(frozen=True)
-class CachedVideo:
-    """What the cache keeps of one video: features or frames, with where they come from."""
-
-    key: str
-    content_id: str
-    sampling_hash: str
-    fingerprint: str
-    """Backbone fingerprint, or the name of the tier for frames."""
-    source: str
-    """File name when it was encoded; only for people to read."""
-    dtype: str
-    """Type of the values; `bfloat16` is kept as uint16."""
-    grid: tuple[int, ...]
-    pts_seconds: NDArray[np.float64]
-    group_seconds: NDArray[np.float64]
-    array: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -108,7 +81,7 @@ class FeatureCache:
                 if not (self.table_folder / "_versions").exists():
                     return self._create()
         table = self._database.open_table(_TABLE)
-        missing = set(_PLAIN_COLUMNS) - set(table.schema.names)
+        missing = set(PLAIN_COLUMNS) - set(table.schema.names)
         if missing:
             raise IncompatibleError(
                 f"{self.table_folder}: lacks columns {sorted(missing)}; it was made by another "
@@ -120,7 +93,7 @@ class FeatureCache:
         """Return a new, empty table with stable row ids and an unenforced primary key."""
         table = self._database.create_table(
             _TABLE,
-            schema=_SCHEMA.append(lancedb.blob(_BLOB)),
+            schema=SCHEMA.append(lancedb.blob(_BLOB)),
             storage_options={"new_table_enable_stable_row_ids": "true"},
         )
         table.set_unenforced_primary_key("key")
@@ -185,10 +158,10 @@ class FeatureCache:
         ids = [self._row_ids[key] for key in keys]
         unique = list(dict.fromkeys(ids))
         # Rows come back in storage order, blobs in the order asked.
-        plain = self._table.take_row_ids(unique).select(_PLAIN_COLUMNS).to_arrow().to_pylist()
+        plain = self._table.take_row_ids(unique).select(PLAIN_COLUMNS).to_arrow().to_pylist()
         about = {row["key"]: row for row in plain}
         blobs = self._table.fetch_blobs(_BLOB, ids)
-        return _as_videos([about[key] for key in keys], blobs)
+        return as_videos([about[key] for key in keys], blobs)
 
     @contextmanager
     def writer(self, commit_videos: int = 32) -> Iterator[CacheWriter]:
@@ -209,22 +182,7 @@ class FeatureCache:
 
     def add(self, videos: Sequence[CachedVideo]) -> None:
         """Commit rows; the caller holds the lock and has left out keys that are there."""
-        payload = [_raw(video.array) for video in videos]
-        columns: dict[str, Any] = {
-            "key": [v.key for v in videos],
-            "content_id": [v.content_id for v in videos],
-            "sampling_hash": [v.sampling_hash for v in videos],
-            "fingerprint": [v.fingerprint for v in videos],
-            "source": [v.source for v in videos],
-            "shape": [list(v.array.shape) for v in videos],
-            "dtype": [v.dtype for v in videos],
-            "grid": [list(v.grid) for v in videos],
-            "pts_seconds": [v.pts_seconds.tolist() for v in videos],
-            "group_seconds": [v.group_seconds.tolist() for v in videos],
-            "checksum": [zlib.crc32(raw) for raw in payload],
-        }
-        plain = pa.table(columns, schema=_SCHEMA)
-        self._table.add(plain.append_column(_BLOB, pa.array(payload, pa.large_binary())))
+        self._table.add(as_table(videos, _BLOB))
 
     def remove(self, keys: Sequence[str]) -> None:
         """Delete rows."""
@@ -242,7 +200,7 @@ class FeatureCache:
             blobs = self._table.fetch_blobs(_BLOB, [row["_rowid"] for row in part])
             for row, blob in zip(part, blobs, strict=True):
                 raw = blob.as_buffer()
-                size = int(np.prod(row["shape"])) * _numpy_type(row["dtype"]).itemsize
+                size = int(np.prod(row["shape"])) * stored_type(row["dtype"]).itemsize
                 if raw is None or raw.size != size or zlib.crc32(raw) != row["checksum"]:
                     bad.append(row["key"])
         keys = [row["key"] for row in rows]
@@ -296,41 +254,3 @@ class CacheWriter:
         if self._waiting:
             self._cache.add(self._waiting)
             self._waiting = []
-
-
-def _raw(array: NDArray[Any]) -> memoryview:
-    """Return the bytes of an array, without a copy where it is contiguous."""
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-
-
-def _numpy_type(name: str) -> np.dtype[Any]:
-    """Return the type that values are stored as."""
-    return np.dtype(np.uint16 if name == "bfloat16" else name)
-
-
-def _as_videos(rows: list[dict[str, Any]], blobs: Any) -> list[CachedVideo]:  # noqa: ANN401
-    """Return rows with their payloads, copied straight into one block for each shape."""
-    blocks: dict[tuple[Any, ...], list[int]] = {}
-    for place, row in enumerate(rows):
-        blocks.setdefault((row["dtype"], *row["shape"]), []).append(place)
-    arrays: dict[int, NDArray[Any]] = {}
-    for (dtype, *shape), places in blocks.items():
-        block = np.empty((len(places), *shape), _numpy_type(dtype))
-        for target, place in zip(block, places, strict=True):
-            target.reshape(-1).view(np.uint8)[:] = np.frombuffer(blobs[place].as_buffer(), np.uint8)
-            arrays[place] = target
-    return [
-        CachedVideo(
-            key=row["key"],
-            content_id=row["content_id"],
-            sampling_hash=row["sampling_hash"],
-            fingerprint=row["fingerprint"],
-            source=row["source"],
-            dtype=row["dtype"],
-            grid=tuple(row["grid"]),
-            pts_seconds=np.array(row["pts_seconds"]),
-            group_seconds=np.array(row["group_seconds"]),
-            array=arrays[place],
-        )
-        for place, row in enumerate(rows)
-    ]

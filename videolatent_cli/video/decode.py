@@ -1,4 +1,4 @@
-"""From a video file to frames at exact moments: the only file that runs ffmpeg on videos.
+"""From a video file to frames at exact moments.
 
 The frame of a moment is the one on screen: the last whose presentation time is not later. Which
 frames these are is read from the packets; ffmpeg then decodes just them, in one or a few runs, and
@@ -8,28 +8,24 @@ the times that it reports are compared with those that were asked for.
 from __future__ import annotations
 
 import itertools
-import os
-import re
-import shutil
-import subprocess
 from bisect import bisect_right
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ffmpeg
-import imageio_ffmpeg
 import numpy as np
 
-from videolatent_cli.errors import EnvironmentProblemError, VideoError
+from videolatent_cli.errors import VideoError
+from videolatent_cli.video.ffmpeg import execute, last_words, reported_times
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.probe import VideoInfo, opened, packet_times, probe, usual_gap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from av.container import InputContainer
     from av.video.stream import VideoStream
@@ -55,30 +51,6 @@ class _Wanted:
     seconds: Fraction
     lead_frames: int
     """Frames that must be decoded to reach it after a seek."""
-
-
-@cache
-def ffmpeg_binary() -> str:
-    """Return the ffmpeg program: `VL_FFMPEG`, else imageio-ffmpeg's, else the one on PATH.
-
-    Raises:
-        EnvironmentProblemError: Where there is none.
-    """
-    named = os.environ.get("VL_FFMPEG")
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            raise EnvironmentProblemError(f"VL_FFMPEG: no program there, got '{named}'; unset it")
-        return found
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError:
-        found = shutil.which("ffmpeg")
-        if found is None:
-            raise EnvironmentProblemError(
-                "ffmpeg: not found; pip install imageio-ffmpeg, or set VL_FFMPEG"
-            ) from None
-        return found
 
 
 def decode_frames(
@@ -256,10 +228,10 @@ def _all_times(ask: _Ask) -> list[Fraction]:
     """Return the times of all frames that decode."""
     stream = _input(ask, copyts=None).filter("showinfo", checksum=0)
     node = ffmpeg.output(stream, "pipe:", format="null", fps_mode="passthrough")
-    _, log = _execute(ask, node)
-    times = _reported_times(log)
+    _, log = execute(node, ask.info.path, ask.timeout_seconds)
+    times = reported_times(log)
     if not times:
-        raise VideoError(f"{ask.info.path}: no frame can be decoded{_last_words(log)}")
+        raise VideoError(f"{ask.info.path}: no frame can be decoded{last_words(log)}")
     return sorted(times)
 
 
@@ -294,8 +266,8 @@ def _run(
         fps_mode="passthrough",
         **{"frames:v": len(wanted)},
     )
-    raw, log = _execute(ask, node)
-    times = _reported_times(log)
+    raw, log = execute(node, ask.info.path, ask.timeout_seconds)
+    times = reported_times(log)
     frame_bytes = 3 * width * height
     pictures = [
         np.frombuffer(raw, np.uint8, frame_bytes, i * frame_bytes).reshape(height, width, 3)
@@ -317,38 +289,3 @@ def _resized(
     width, height = size_px
     out = torch.nn.functional.interpolate(data, (height, width), mode="bicubic", antialias=True)
     return list(out.permute(0, 2, 3, 1).contiguous().numpy())
-
-
-def _execute(ask: _Ask, node: Any) -> tuple[bytes, str]:  # noqa: ANN401 - ffmpeg-python's node
-    """Run a compiled command with a time limit; return its output and its log."""
-    node = node.global_args("-nostdin", "-hide_banner", "-loglevel", "info", "-nostats")
-    command = ffmpeg.compile(node, cmd=ffmpeg_binary())
-    try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=ask.timeout_seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise VideoError(
-            f"{ask.info.path}: decoding took longer than {ask.timeout_seconds:g} s; "
-            "raise video.timeout_seconds"
-        ) from None
-    return done.stdout, done.stderr.decode("utf-8", "replace")
-
-
-_TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
-_PTS = re.compile(r"\] n: *\d+ pts: *(-?\d+) ")
-
-
-def _reported_times(log: str) -> list[Fraction]:
-    """Return the times that showinfo printed, exact."""
-    base = _TIME_BASE.search(log)
-    if base is None:
-        return []
-    unit = Fraction(int(base[1]), int(base[2]))
-    return [int(match[1]) * unit for match in _PTS.finditer(log)]
-
-
-def _last_words(log: str) -> str:
-    """Return ffmpeg's last line of complaint, in brackets."""
-    lines = [line.strip() for line in log.splitlines() if "rror" in line or "nvalid" in line]
-    return f" ({lines[-1][:160]})" if lines else ""

@@ -1,11 +1,11 @@
 """EventWorld: procedural videos with questions whose number of reasoning steps is known."""
 
+from videolatent_cli.data.eventworld.balance import Balance
 from videolatent_cli.data.eventworld.questions import (
     DESCRIPTIONS,
     FAMILIES_3_HOPS_AND_MORE,
     FAMILIES_UP_TO_2_HOPS,
     HOPS,
-    Balance,
     Question,
     all_questions,
     descriptions,

@@ -12,7 +12,7 @@ from videolatent_cli.data.eventworld.triplets import eventworld_triplets, video_
 from videolatent_cli.data.eventworld.world import make_world
 from videolatent_cli.data.triplets import write_triplets
 from videolatent_cli.errors import EnvironmentProblemError
-from videolatent_cli.video.decode import ffmpeg_binary
+from videolatent_cli.video.ffmpeg import ffmpeg_binary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

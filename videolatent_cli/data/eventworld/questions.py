@@ -1,16 +1,14 @@
 """EventWorld questions: small programs over the event list, asked where the answer is unique."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from videolatent_cli.data.eventworld.world import (
     COLORS,
     DIRECTIONS,
-    ROOT_SEED,
     SHAPES,
     SPLITS,
-    Draw,
     Event,
     World,
 )
@@ -273,47 +271,3 @@ def _ask(query: str, when: str) -> str:
     if query == "direction":
         return f"Where did the object go that moved {when}?"
     return f"Which {query} moved {when}?"
-
-
-class Balance:
-    """Accepts questions so that within a family no answer gets ahead of the others.
-
-    Choice: a question is accepted while its answer leads the family's rarest answer by at most
-    `SLACK`; that works on a stream, without knowing how many videos will come.
-    """
-
-    SLACK = 2
-
-    def __init__(self, families: Iterable[str]) -> None:
-        self.families = frozenset(families)
-        self._seen: Counter[tuple[str, str]] = Counter()
-
-    def accept(self, question: Question) -> bool:
-        """Count the question and return True, or return False where it would unbalance."""
-        family = question.family
-        if family not in self.families:
-            return False
-        rarest = min(self._seen[family, answer] for answer in ANSWERS[family])
-        if self._seen[family, question.answer] > rarest + self.SLACK:
-            return False
-        self._seen[family, question.answer] += 1
-        return True
-
-    def pick(self, world: World, limit: int) -> list[Question]:
-        """Return at most `limit` accepted questions of a world.
-
-        Descriptions that are wanted come first, then the other families in random order.
-        """
-        draw = Draw(ROOT_SEED, SPLITS[world.split].stream, world.index, 2)
-        picked = [q for q in descriptions(world) if q.family in self.families][:limit]
-        by_family: dict[str, list[Question]] = {}
-        for question in draw.shuffled(all_questions(world)):
-            by_family.setdefault(question.family, []).append(question)
-        turns = draw.shuffled(sorted(by_family))
-        while turns and len(picked) < limit:
-            turns = [family for family in turns if by_family[family]]
-            for family in turns:
-                question = by_family[family].pop()
-                if len(picked) < limit and self.accept(question):
-                    picked.append(question)
-        return picked

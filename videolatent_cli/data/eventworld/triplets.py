@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
+from videolatent_cli.data.eventworld.balance import Balance
 from videolatent_cli.data.eventworld.questions import (
     DESCRIPTIONS,
     FAMILIES_3_HOPS_AND_MORE,
     FAMILIES_UP_TO_2_HOPS,
     HOPS,
-    Balance,
     Question,
 )
 from videolatent_cli.data.eventworld.render import FPS
