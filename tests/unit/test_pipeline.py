@@ -76,6 +76,8 @@ def test_build_once_then_nothing_is_decoded(
     small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = make_recipe(small_folder)
+    empty = recipe_cache_status(recipe, tmp_path, tmp_path / "c")
+    assert (empty.wanted, empty.cached) == (8, 0)
     first = build_cache(recipe, tmp_path, tmp_path / "c")
     assert (first.encoded, first.status.cached, first.status.wanted) == (8, 8, 8)
 

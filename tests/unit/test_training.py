@@ -203,6 +203,15 @@ def test_teachers_train(small_folder: Path, teacher: str) -> None:
     assert math.isfinite(results[-1].parts["alignment"])
 
 
+def test_bfloat16_trains_with_latents_in_float32(small_folder: Path) -> None:
+    backbone = f"{{model: '{small_folder}', train: full, dtype: bfloat16}}"
+    module, results = run(make_recipe(small_folder, backbone=backbone), 2)
+    assert math.isfinite(results[-1].loss)
+    assert module.model.injection is not None
+    assert module.model.injection.slots.dtype == torch.float32
+    assert module.model.backbone.dtype == torch.bfloat16
+
+
 def test_overfits_a_few_triplets(small_folder: Path) -> None:
     training = (
         "{max_steps: 80, videos_per_batch: 2, triplets_per_video: 2, learning_rate: 1e-2, "

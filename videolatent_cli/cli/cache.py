@@ -69,8 +69,7 @@ def status(
 
     from videolatent_cli.pipeline.cache import recipe_cache_status
 
-    with progress_bars() as show:
-        found = recipe_cache_status(loaded, recipe.parent, cache_dir, device, show)
+    found = recipe_cache_status(loaded, recipe.parent, cache_dir, device)
     if as_json:
         print_json(found.document())
         return

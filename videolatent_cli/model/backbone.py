@@ -264,7 +264,7 @@ def load_backbone(recipe: BackboneRecipe, device: str = "cpu", seed: int = 0) ->
         EnvironmentProblemError: Where the model is not on disk or is of another family.
     """
     folder = TINY_FOLDER if recipe.model == TINY else recipe.model
-    offline = bool(os.environ.get("VL_OFFLINE"))
+    offline = os.environ.get("VL_OFFLINE") == "1"
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=offline)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=offline)

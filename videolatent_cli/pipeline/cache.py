@@ -40,34 +40,26 @@ def build_cache(
 
 
 def recipe_cache_status(
-    recipe: Recipe,
-    base_dir: Path,
-    cache_dir: Path,
-    device: str = "auto",
-    progress: Progress = silent,
+    recipe: Recipe, base_dir: Path, cache_dir: Path, device: str = "auto"
 ) -> CacheStatus:
     """Return how much of a recipe's data is cached: `vl cache status`."""
-    source, clips = _source_and_clips(recipe, base_dir, cache_dir, device, progress)
+    source, clips = _source_and_clips(recipe, base_dir, cache_dir, device)
     return cache_status(source, clips, cache_dir)
 
 
 def recipe_keys(recipe_path: Path, cache_dir: Path, device: str = "auto") -> frozenset[str]:
-    """Return the keys of all rows that a recipe uses."""
+    """Return the keys of all rows that a recipe uses, of the files that are there."""
     recipe = load_recipe(recipe_path)
     source, clips = _source_and_clips(recipe, recipe_path.parent, cache_dir, device)
-    return frozenset(source.key(clip) for clip in clips)
+    return frozenset(source.key(clip) for clip in clips if clip.path.exists())
 
 
 def _source_and_clips(
-    recipe: Recipe,
-    base_dir: Path,
-    cache_dir: Path,
-    device: str,
-    progress: Progress = silent,
+    recipe: Recipe, base_dir: Path, cache_dir: Path, device: str
 ) -> tuple[VideoSource, list[Clip]]:
-    """Return the source of a recipe's videos and all its clips."""
+    """Return the source of a recipe's videos and all its clips; nothing is rendered."""
     _need_cache(recipe)
-    dataset = recipe_dataset(recipe, base_dir, cache_dir, progress)
+    dataset = recipe_dataset(recipe, base_dir, cache_dir, check_files=False)
     model = build_model(recipe, check_device(device))
     return open_source(recipe, model, cache_dir), clips_of(dataset)
 

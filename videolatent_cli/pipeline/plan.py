@@ -130,8 +130,7 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     longest = max(range(len(tokens)), key=tokens.__getitem__)
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
-    present = [clip for clip in clips if clip.path.exists()]
-    cached = cache_status(source, present, cache_dir).cached
+    cached = cache_status(source, clips, cache_dir).cached
     feed = TripletFeed(dataset, source, recipe.training, live_frames=False)
     checkpoint = find_checkpoint(run_dir)
     per_batch = recipe.training.videos_per_batch * recipe.training.triplets_per_video

@@ -231,8 +231,10 @@ def _enforce(recipe: Recipe, bad: dict[Path, str], total: int) -> None:
 
 
 def cache_status(source: VideoSource, clips: list[Clip], folder: Path) -> CacheStatus:
-    """Return how much of some clips the cache holds."""
+    """Return how much of some clips the cache holds; a file that is missing is not cached."""
     known = source.cache.keys() if source.cache is not None else frozenset()
-    keys = {source.key(clip) for clip in clips}
+    present = [clip for clip in clips if clip.path.exists()]
+    keys = {source.key(clip) for clip in present}
     size = source.cache.size_bytes() if source.cache is not None else 0
-    return CacheStatus(len(keys), len(keys & known), size, folder)
+    wanted = len(keys) + len(clips) - len(present)
+    return CacheStatus(wanted, len(keys & known), size, folder)

@@ -1,0 +1,55 @@
+"""The demo at a small size, with the embedded backbone and the shipped recipes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from videolatent_cli.pipeline import demo
+from videolatent_cli.recipe import Recipe, load_recipe
+from videolatent_cli.report.curves import plot_curves, smoothed
+
+SMALL = [
+    "training.max_steps=3",
+    "data.num_videos=10",
+    "data.num_eval_videos=6",
+    "training.videos_per_batch=2",
+]
+
+
+def test_demo_makes_everything_and_a_second_run_repeats_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(path: Path) -> Recipe:
+        return load_recipe(path, SMALL)
+
+    monkeypatch.setattr(demo, "load_recipe", small)
+    stages: list[str] = []
+    report = demo.run_demo(tmp_path / "d", "cpu", lambda what, *_: stages.append(what))
+    assert report.columns == ["plain SFT", "latents", "latents off", "mean", "shuffled"]
+    table = dict(report.rows)
+    assert {"all", "1-2 hops", "3 hops", "4-5 hops", "direction"} <= table.keys()
+    totals = [table["all"][i]["total"] for i in range(5)]
+    assert len(set(totals)) == 1
+    assert totals[0] == sum(table[n][0]["total"] for n in ("1-2 hops", "3 hops", "4-5 hops"))
+    assert all(path.exists() for path in report.files.values())
+    assert report.answer.evidence
+    assert report.peak_memory_bytes > 1e8
+    assert {"render", "encode", "train quickstart", "train quickstart_sft"} <= set(stages)
+    stages.clear()
+    again = demo.run_demo(tmp_path / "d", "cpu", lambda what, *_: stages.append(what))
+    assert again.rows == report.rows
+    assert again.answer.answer == report.answer.answer
+    assert not any(stage.startswith(("encode", "train")) for stage in stages)
+    stored = json.loads((tmp_path / "d" / "quickstart_eval.json").read_text())
+    assert stored["splits"]["test_iid"]["on"]["all"]["total"] == totals[0]
+
+
+def test_curves_are_drawn(tmp_path: Path) -> None:
+    lines = [{"step": i, "parts": {"answer": 2.0 / (i + 1), "alignment": 1.0}} for i in range(20)]
+    plot_curves({"a": lines, "b": [{"step": 1, "parts": {"answer": 1.0}}]}, tmp_path / "c.png")
+    with Image.open(tmp_path / "c.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
+    assert smoothed([1.0, 3.0, 5.0], window=2) == [1.0, 2.0, 4.0]
