@@ -13,11 +13,11 @@ def run() -> str:
     with tempfile.TemporaryDirectory() as folder:
         report = run_demo(Path(folder), "cpu")
     rows = [[name, *(cell(value) for value in values)] for name, values in report.rows]
+    cost = f"{report.seconds:.0f} s and {report.peak_memory_bytes / 1e9:.2f} GB"
     return (
         "## Demo\n\n`recipes/quickstart.yaml` against `recipes/quickstart_sft.yaml`: same "
-        "backbone, data, steps and seed; accuracy on held-out videos with 95 % Wilson intervals. One seed: "
-        "differences below the intervals mean nothing. The last three columns replace the latents "
-        f"of the trained model. All of it took {report.seconds:.0f} s and "
-        f"{report.peak_memory_bytes / 1e9:.2f} GB. `python -m benchmarks demo`\n\n"
+        "backbone, data, steps and seed; accuracy on held-out videos with 95 % Wilson intervals. "
+        "One seed: differences below the intervals mean nothing. The last three columns replace "
+        f"the latents of the trained model. All of it took {cost}. `python -m benchmarks demo`\n\n"
         + table(["questions", *report.columns], rows)
     )

@@ -19,7 +19,7 @@ from videolatent_cli.errors import (
     ResourceError,
 )
 from videolatent_cli.model import source as model_source
-from videolatent_cli.model.checkpoint import find_checkpoint
+from videolatent_cli.model.checkpoint import find_checkpoint, read_checkpoint
 from videolatent_cli.model.load import build_model, restore_model
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline import interrupt
@@ -512,6 +512,20 @@ def test_export_is_a_plain_hugging_face_folder(
     )
     with pytest.raises(RecipeError, match="out exists; choose another folder"):
         export_run(report.run_dir, tmp_path / "out")
+
+
+def test_export_of_a_checkpoint_answers_alike(trained: TrainReport, tmp_path: Path) -> None:
+    export_run(trained.run_dir, tmp_path / "out", form="checkpoint", half=True)
+    small = read_checkpoint(tmp_path / "out")
+    whole = find_checkpoint(trained.run_dir)
+    assert whole is not None
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "checkpoint.json",
+        "model.safetensors",
+    }
+    first, second = restore_model(small), restore_model(whole)
+    for name, parameter in first.named_parameters():
+        assert torch.allclose(parameter, dict(second.named_parameters())[name], atol=1e-3)
 
 
 def test_recipe_texts_of_the_factories_are_valid(small_folder: Path) -> None:

@@ -181,7 +181,7 @@ def test_detach_blocks_cuts_the_gradient_between_blocks(small_folder: Path) -> N
 
 def test_injection_starts_at_the_scale_of_embeddings_and_with_its_gates_closed() -> None:
     torch.manual_seed(0)
-    injection = LatentInjection(LATENT, 32, embedding_rms=0.05)
+    injection = LatentInjection(LATENT, torch.randn(32), embedding_rms=0.05)
     hidden = 7 * torch.randn(3, 2, 32)
     memory = make_memory_of(3)
     z, weights = injection(hidden, memory, 0)
@@ -201,7 +201,7 @@ def make_memory_of(rows: int, seed: int = 0) -> Memory:
 
 
 def test_relook_never_looks_at_padding_and_needs_a_memory() -> None:
-    injection = LatentInjection(LATENT, 32, 0.05)
+    injection = LatentInjection(LATENT, torch.randn(32), 0.05)
     _, weights = injection(torch.randn(3, 2, 32), make_memory_of(3), 1)
     assert weights is not None
     assert float(weights[0, :, 3:].detach().abs().max()) == 0.0

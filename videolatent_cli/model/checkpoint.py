@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SCHEMA = "vl.checkpoint/1"
-_MODEL, _TRAINING, _ABOUT = "model.safetensors", "training.safetensors", "checkpoint.json"
+MODEL_FILE, ABOUT_FILE = "model.safetensors", "checkpoint.json"
+_TRAINING = "training.safetensors"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Checkpoint:
 
     def model_tensors(self) -> dict[str, Tensor]:
         """Return the trained parameters by name."""
-        return _read(self.folder / _MODEL)
+        return _read(self.folder / MODEL_FILE)
 
     def training_tensors(self) -> dict[str, Tensor]:
         """Return the state of optimizer and objectives."""
@@ -78,13 +79,13 @@ def save_checkpoint(
     part = root / f"{final.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    for name, tensors in ((_MODEL, model), (_TRAINING, training)):
+    for name, tensors in ((MODEL_FILE, model), (_TRAINING, training)):
         plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         save_file(plain, part / name)
         back = _read(part / name)
         if any(not torch.equal(back[key], value) for key, value in plain.items()):
             raise IncompatibleError(f"{part / name}: does not read back as written; check the disk")
-    write_json(part / _ABOUT, {"schema": SCHEMA, **checkpoint})
+    write_json(part / ABOUT_FILE, {"schema": SCHEMA, **checkpoint})
     if final.exists():
         shutil.rmtree(final)
     part.rename(final)
@@ -124,7 +125,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         IncompatibleError: Where it is damaged or of another schema.
     """
     try:
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise IncompatibleError(f"{folder}: not a checkpoint, got {error}") from None
     if about.get("schema") != SCHEMA:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from videolatent_cli.model.features import VideoFeatures
     from videolatent_cli.recipe.schema import Latent
 
+_SLOT_NOISE = 0.3
+"""Deviation of the slots from the prompt's last token, relative to the embeddings' RMS."""
 _SLOT_SCALE = 0.02
 """Deviation of the block-and-slot identities at the start."""
 
@@ -107,20 +109,22 @@ class LatentInjection(nn.Module):
     Source: the paper's abstract names a latent injection module tailored for video. Choice: all of
     the above. The norm without gain and the scale s, which starts at the RMS of the token
     embeddings, are needed: hidden states are about 50 times larger than embeddings. W2 and g
-    start at 0. Everything is computed in float32.
+    start at 0. Markers and slots start as the embedding of the prompt's last token: the model then
+    answers after the end marker as it answered after the prompt. Everything is in float32.
     """
 
-    def __init__(self, recipe: Latent, dim: int, embedding_rms: float) -> None:
+    def __init__(
+        self, recipe: Latent, prompt_end: Float[Tensor, " dim"], embedding_rms: float
+    ) -> None:
         super().__init__()
         self.num_blocks = recipe.num_blocks
         self.latents_per_block = recipe.latents_per_block
-        per_block = recipe.latents_per_block
-
-        def tokens(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.randn(*shape, dim) * embedding_rms)
-
-        self.start, self.end = tokens(1), tokens(1)
-        self.slots = tokens(per_block)
+        per_block, dim = recipe.latents_per_block, len(prompt_end)
+        seed = prompt_end.detach().float()
+        noise = _SLOT_NOISE * embedding_rms * torch.randn(per_block, dim).to(seed)
+        self.start = nn.Parameter(seed[None].clone())
+        self.end = nn.Parameter(seed[None].clone())
+        self.slots = nn.Parameter(seed + noise)
         if not self.num_blocks:
             return
         self.norm = nn.RMSNorm(dim, eps=1e-6)

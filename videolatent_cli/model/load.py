@@ -55,6 +55,19 @@ def untrained_hash(model: VideoLatent) -> str:
     return model.backbone.weights_hash(untrained_names(model.backbone))
 
 
+def check_backbone(checkpoint: Checkpoint, found: str) -> None:
+    """Check that the backbone's untrained parameters are those of a checkpoint.
+
+    Raises:
+        IncompatibleError: Where they are others.
+    """
+    if found != checkpoint.backbone_hash:
+        raise IncompatibleError(
+            f"{checkpoint.folder}: was trained on backbone weights {checkpoint.backbone_hash}, "
+            f"'{checkpoint.recipe.backbone.model}' now has {found}; restore the old weights"
+        )
+
+
 def restore_model(checkpoint: Checkpoint, device: str = "cpu") -> VideoLatent:
     """Return the trained model of a checkpoint, ready to answer.
 
@@ -62,11 +75,6 @@ def restore_model(checkpoint: Checkpoint, device: str = "cpu") -> VideoLatent:
         IncompatibleError: Where the backbone is not the one that was trained on.
     """
     model = build_model(checkpoint.recipe, device)
-    found = untrained_hash(model)
-    if found != checkpoint.backbone_hash:
-        raise IncompatibleError(
-            f"{checkpoint.folder}: was trained on backbone weights {checkpoint.backbone_hash}, "
-            f"'{checkpoint.recipe.backbone.model}' now has {found}; restore the old weights"
-        )
+    check_backbone(checkpoint, untrained_hash(model))
     load_tensors(model, checkpoint.model_tensors(), checkpoint.folder)
     return model.eval()

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.injection import LatentInjection, Memory, make_memory
 from videolatent_cli.model.rollout import Rollout, roll_out
 from videolatent_cli.video.frames import FrameBatch
@@ -60,7 +61,8 @@ class VideoLatent(nn.Module):
         if latent is not None:
             table = backbone.core.get_input_embeddings().weight
             rms = float(table.detach().float().square().mean().sqrt())
-            self.injection = LatentInjection(latent, backbone.dim, rms).to(backbone.device)
+            prompt_end = table[Prompter(backbone).question("")[-1]]
+            self.injection = LatentInjection(latent, prompt_end, rms).to(backbone.device)
 
     def layers_at(self, depths: list[float]) -> tuple[int, ...]:
         """Return the layers at fractions of the depth, such as (2, 3, 4) of 4."""

@@ -1,28 +1,34 @@
-"""`vl export`: a run as a Hugging Face folder."""
+"""`vl export`: a run as a Hugging Face folder, or as a checkpoint without training state."""
 
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from safetensors.torch import save_file
 
 from videolatent_cli.errors import RecipeError
 from videolatent_cli.model.backbone import TINY, TINY_FOLDER
+from videolatent_cli.model.checkpoint import ABOUT_FILE, MODEL_FILE
 from videolatent_cli.model.load import restore_model
 from videolatent_cli.pipeline.models import find_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from videolatent_cli.model.checkpoint import Checkpoint
 
-def export_run(run: Path, output: Path, *, half: bool = False) -> list[Path]:
-    """Write the backbone of a run, LoRA merged, with tokenizer; latents in a file of their own.
+
+def export_run(
+    run: Path, output: Path, *, form: Literal["hf", "checkpoint"] = "hf", half: bool = False
+) -> list[Path]:
+    """Write a run in a form for other uses.
 
     Args:
         run: Run folder.
         output: A folder that does not exist yet.
+        form: `hf` is the backbone, LoRA merged, with tokenizer, and the latents in a file of their
+            own; `checkpoint` is what was trained and its recipe.
         half: Write float16.
 
     Raises:
@@ -31,19 +37,29 @@ def export_run(run: Path, output: Path, *, half: bool = False) -> list[Path]:
     if output.exists():
         raise RecipeError(f"{output} exists; choose another folder")
     checkpoint, _ = find_model(run)
+    part = output.with_name(output.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    if form == "hf":
+        _write_hugging_face(checkpoint, part, half=half)
+    else:
+        tensors = checkpoint.model_tensors()
+        save_file({n: t.half() if half else t for n, t in tensors.items()}, part / MODEL_FILE)
+        shutil.copy(checkpoint.folder / ABOUT_FILE, part)
+    part.rename(output)
+    return sorted(output.iterdir())
+
+
+def _write_hugging_face(checkpoint: Checkpoint, folder: Path, *, half: bool) -> None:
+    """Write backbone, tokenizer and latents."""
     model = restore_model(checkpoint)
     backbone: Any = model.backbone.model
     if hasattr(backbone, "merge_and_unload"):
         backbone = backbone.merge_and_unload()
-    backbone.config.dtype = torch.float16 if half else backbone.dtype
-    part = output.with_name(output.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    (backbone.half() if half else backbone).save_pretrained(part)
-    model.backbone.tokenizer.save_pretrained(part)
+    (backbone.half() if half else backbone).save_pretrained(folder)
+    model.backbone.tokenizer.save_pretrained(folder)
     if checkpoint.recipe.backbone.model == TINY:
-        shutil.copy(TINY_FOLDER / "preprocessor_config.json", part)
+        shutil.copy(TINY_FOLDER / "preprocessor_config.json", folder)
     if model.injection is not None:
         tensors = {n: t.detach().contiguous() for n, t in model.injection.state_dict().items()}
-        save_file(tensors, part / "latent.safetensors")
-    part.rename(output)
-    return sorted(output.iterdir())
+        save_file(tensors, folder / "latent.safetensors")

@@ -17,7 +17,13 @@ from videolatent_cli.model.checkpoint import (
     save_checkpoint,
     trained_tensors,
 )
-from videolatent_cli.model.load import build_model, check_device, sampling_of, untrained_hash
+from videolatent_cli.model.load import (
+    build_model,
+    check_backbone,
+    check_device,
+    sampling_of,
+    untrained_hash,
+)
 from videolatent_cli.pipeline.feeds import make_feed
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.prepare import recipe_dataset
@@ -174,7 +180,12 @@ class _Trainer:
         )
 
     def restore(self, checkpoint: Checkpoint) -> int:
-        """Bring everything back to a checkpoint; return its step."""
+        """Bring everything back to a checkpoint; return its step.
+
+        Raises:
+            IncompatibleError: Where the backbone has changed since.
+        """
+        check_backbone(checkpoint, self.backbone_hash)
         load_tensors(self.module.model, checkpoint.model_tensors(), checkpoint.folder)
         stored = checkpoint.training_tensors()
         load_optimizer_tensors(self.optimizer, _part(stored, _OPTIMIZER))
