@@ -60,6 +60,8 @@ class EventWorldStreamData(Section):
     """Largest number of questions about one video."""
     families: list[str] = Field(["describe", "1-2 hops"], min_length=1)
     """Question families; `describe`, `1-2 hops`, `3+ hops` and `all` name groups of them."""
+    options_fraction: float = Field(0.0, ge=0, le=1)
+    """Share of the questions that list two to six options, the right one among them."""
     first_index: int = Field(0, ge=0)
     """Index of the first video of the `train` stream."""
 

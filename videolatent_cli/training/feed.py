@@ -68,6 +68,7 @@ class StreamFeed:
             range(first, first + self._count),
             self._data.families,
             self._data.questions_per_video,
+            self._data.options_fraction,
         )
         pairs = [(world, triplets) for world, triplets in pairs if triplets]
         frames = [world_frames(world) for world, _ in pairs]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from videolatent_cli.data.eventworld.balance import Balance
 from videolatent_cli.data.eventworld.questions import (
+    ANSWERS,
     DESCRIPTIONS,
     FAMILIES_3_HOPS_AND_MORE,
     FAMILIES_UP_TO_2_HOPS,
@@ -12,7 +13,14 @@ from videolatent_cli.data.eventworld.questions import (
 )
 from videolatent_cli.data.eventworld.render import FPS
 from videolatent_cli.data.eventworld.traces import trace
-from videolatent_cli.data.eventworld.world import SPEC_VERSION, World, make_world
+from videolatent_cli.data.eventworld.world import (
+    ROOT_SEED,
+    SPEC_VERSION,
+    SPLITS,
+    Draw,
+    World,
+    make_world,
+)
 from videolatent_cli.data.triplets import AnswerType, Triplet
 from videolatent_cli.errors import RecipeError
 
@@ -45,19 +53,43 @@ def video_name(split: str, index: int) -> str:
 
 
 def eventworld_triplets(
-    split: str, indices: Iterable[int], families: Iterable[str], questions_per_video: int
+    split: str,
+    indices: Iterable[int],
+    families: Iterable[str],
+    questions_per_video: int,
+    options_fraction: float = 0.0,
 ) -> list[tuple[World, list[Triplet]]]:
-    """Return worlds with their balanced questions; the balance runs over the indices in order."""
+    """Return worlds with their balanced questions; the balance runs over the indices in order.
+
+    Args:
+        split: Name of the split.
+        indices: Videos of the split.
+        families: Families, or groups of them.
+        questions_per_video: Most questions about one video.
+        options_fraction: Share of the questions that list options.
+    """
     balance = Balance(expand_families(families))
     pairs = []
     for index in indices:
         world = make_world(split, index)
-        questions = balance.pick(world, questions_per_video)
-        pairs.append((world, [_triplet(world, q, n) for n, q in enumerate(questions)]))
+        draw = Draw(ROOT_SEED, SPLITS[split].stream, index, 4)
+        found = []
+        for number, question in enumerate(balance.pick(world, questions_per_video)):
+            wanted = question.family in ANSWERS and draw.below(1000) < 1000 * options_fraction
+            options = _options(question, draw) if wanted else None
+            found.append(_triplet(world, question, number, options))
+        pairs.append((world, found))
     return pairs
 
 
-def _triplet(world: World, question: Question, number: int) -> Triplet:
+def _options(question: Question, draw: Draw) -> list[str]:
+    """Return two to six options in random order, the answer among them."""
+    wrong = [answer for answer in ANSWERS[question.family] if answer != question.answer]
+    count = 1 + draw.below(min(len(wrong), 5))
+    return draw.shuffled([question.answer, *draw.shuffled(wrong)[:count]])
+
+
+def _triplet(world: World, question: Question, number: int, options: list[str] | None) -> Triplet:
     """Return one question as a triplet; the window of the deciding event goes into `meta`."""
     meta: dict[str, object] = {
         "spec_version": SPEC_VERSION,
@@ -74,7 +106,8 @@ def _triplet(world: World, question: Question, number: int) -> Triplet:
         video=video_name(world.split, world.index),
         question=question.text,
         answer=question.answer,
-        answer_type=_answer_type(question.answer),
+        answer_type="choice" if options else _answer_type(question.answer),
+        options=options,
         category=[question.family, f"hops={question.hops}"],
         split=world.split,
         dataset="eventworld",
