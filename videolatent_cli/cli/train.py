@@ -67,7 +67,7 @@ def train(  # noqa: PLR0913 - the options of the command
     with progress_bars() as show:
         report = train_pipeline(
             request,
-            lambda result, total: show(f"train, loss {result.loss:.3f}", result.step, total),
+            lambda result, total: show("train", result.step, total),
             show,
         )
     if as_json:
