@@ -142,7 +142,7 @@ def test_a_recipe_with_five_mistakes(vl: Run) -> None:
         (("train", "no.yaml"), 2, "no.yaml: file not found"),
         (("ask", "no.mp4", "What?"), 3, "no.mp4: file not found"),
         (("ask", "no.mp4", "What?", "--from", "x"), 2, "--from: must be seconds or M:SS, got 'x'"),
-        (("ask", "a", "b", "--run", "nowhere"), 4, "nowhere: holds no checkpoint"),
+        (("eval", "nowhere"), 4, "nowhere: holds no checkpoint"),
         (("recipes", "cat", "nope"), 2, "unknown name, got 'nope'"),
         (("schema", "nope"), 2, "no key 'nope'"),
         (("runs", "show", "nope"), 4, "nope: is not a run folder"),
@@ -274,7 +274,8 @@ def test_kill_9_while_the_cache_is_built_then_go_on(small_folder: Path, tmp_path
 def test_kill_9_in_training_then_the_same_curve(recipe: Path, cache_dir: Path) -> None:
     steps = "training.max_steps=30"
     whole = spawn("train", recipe, steps, "--run-dir", "whole", "--cache-dir", cache_dir)
-    assert whole.wait(180) == 0, whole.communicate()
+    _, err = whole.communicate(timeout=180)
+    assert whole.returncode == 0, err
     cut = spawn("train", recipe, steps, "--run-dir", "cut", "--cache-dir", cache_dir)
     wait_for(
         lambda: Path("cut/log.jsonl").exists() and Path("cut/log.jsonl").read_text().count("\n") > 6
