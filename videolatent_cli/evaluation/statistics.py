@@ -31,7 +31,7 @@ class Accuracy:
         n, p, z2 = self.total, self.value, _Z_95**2
         middle = (p + z2 / (2 * n)) / (1 + z2 / n)
         half = _Z_95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-        return middle - half, middle + half
+        return max(0.0, middle - half), min(1.0, middle + half)
 
     def document(self) -> dict[str, float | int]:
         """Return the numbers as plain values."""
