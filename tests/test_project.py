@@ -19,7 +19,7 @@ def commands() -> list[list[str]]:
     """Every command line of the program, as words."""
     found = []
     group = typer.main.get_command(app)
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name, command in group.commands.items():
         inner = getattr(command, "commands", None)
         found += [[name, sub] for sub in inner] if inner else [[name]]
     return found

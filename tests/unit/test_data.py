@@ -321,7 +321,7 @@ def test_dataset_of_triplets_stays_below_its_root(tmp_path: Path) -> None:
     text = (
         "version: 1\ndata: {type: triplets, path: t.jsonl, eval_path: t.jsonl, media_root: media}\n"
     )
-    dataset = load_dataset(parse_recipe(text, "r").data, tmp_path, tmp_path)  # type: ignore[arg-type]
+    dataset = load_dataset(parse_recipe(text, "r").data, tmp_path, tmp_path)
     assert list(dataset.splits) == ["train", "eval"]
     assert list(dataset.evaluation) == ["eval"]
     check_media(dataset, tmp_path / "t.jsonl")
@@ -347,7 +347,7 @@ def test_unknown_splits_are_named(tmp_path: Path) -> None:
     with pytest.raises(
         RecipeError, match=r"data.eval_splits: unknown split, got \['tset'\]; choose of"
     ):
-        load_dataset(recipe.data, tmp_path, tmp_path)  # type: ignore[arg-type]
+        load_dataset(recipe.data, tmp_path, tmp_path)
 
 
 def test_fingerprint_follows_the_training_triplets(tmp_path: Path) -> None:

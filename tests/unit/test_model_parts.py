@@ -56,7 +56,7 @@ def test_patches_are_pixels_in_qwen_order_and_the_last_frame_fills_its_group() -
 
 def test_frame_batch_says_what_is_wrong() -> None:
     with pytest.raises(ValueError, match=r"must be uint8 \(frame, height, width, 3\), got float"):
-        FrameBatch(np.zeros((1, 2, 2, 3)), np.zeros(1))  # type: ignore[arg-type]
+        FrameBatch(np.zeros((1, 2, 2, 3)), np.zeros(1))
     with pytest.raises(ValueError, match="one time for each of at least one frame"):
         FrameBatch(np.zeros((2, 2, 2, 3), np.uint8), np.zeros(1))
     with pytest.raises(ValueError, match="must not decrease"):

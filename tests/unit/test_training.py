@@ -117,7 +117,7 @@ def test_optimizer_state_round_trip(small_folder: Path) -> None:
         return torch.optim.AdamW([{"params": weights, "peak_lr": 1.0}], lr=0.1)
 
     first = make()
-    sum(w.square().sum() for w in weights).backward()  # type: ignore[union-attr]
+    sum(w.square().sum() for w in weights).backward()
     first.step()
     second = make()
     load_optimizer_tensors(second, optimizer_tensors(first))
@@ -245,7 +245,7 @@ def test_accumulation_equals_one_large_batch(small_folder: Path) -> None:
         (module(batch, weights).total / 2).backward()
     for name, parameter in module.named_parameters():
         if name in whole:
-            assert torch.allclose(whole[name], parameter.grad, atol=1e-6)  # type: ignore[arg-type]
+            assert torch.allclose(whole[name], parameter.grad, atol=1e-6)
 
 
 def test_a_loss_that_is_not_finite_stops(small_folder: Path) -> None:
@@ -299,10 +299,10 @@ def test_stream_feed_shows_new_videos_and_can_seek(small_folder: Path) -> None:
         cache="{tier: none}",
     )
     backbone = small_backbone(small_folder)
-    feed = StreamFeed(recipe.data, 2, backbone)  # type: ignore[arg-type]
+    feed = StreamFeed(recipe.data, 2, backbone)
     assert torch.equal(feed.batch(3).answer.ids, feed.batch(3).answer.ids)
     assert not torch.equal(
         feed.batch(3).videos[0].data.sum() * torch.ones(1),
         feed.batch(4).videos[0].data.sum() * torch.ones(1),
-    )  # type: ignore[union-attr]
+    )
     assert feed.num_steps(recipe.training) == 4

@@ -124,7 +124,7 @@ def test_seeking_and_decoding_on_give_the_same_frames(
 
     def watched(ask: object, wanted: object, seek: bool, threads: object) -> object:
         runs.append(seek)
-        return original(ask, wanted, seek, threads)  # type: ignore[arg-type]
+        return original(ask, wanted, seek, threads)
 
     monkeypatch.setattr(decode, "_run", watched)
     monkeypatch.setattr(decode, "_SEEK_COST_FRAMES", 2)
@@ -327,7 +327,7 @@ def test_odd_files_decode_as_their_manifest_says_or_give_one_line(name: str) -> 
             decode_frames(path, one, timeout_seconds=60)
         return
     info = probe(path)
-    width, height = str(about["ffmpeg_cli"]["size"]).split("x")  # type: ignore[index]
+    width, height = str(about["ffmpeg_cli"]["size"]).split("x")
     sar = Fraction(info.width_px, int(width))
     assert info.height_px == int(height)
     assert (
@@ -335,7 +335,7 @@ def test_odd_files_decode_as_their_manifest_says_or_give_one_line(name: str) -> 
         or sar == 1
     )
     frames = decode_frames(path, one, timeout_seconds=60)
-    decodable = int(about["ffmpeg_cli"]["frames"])  # type: ignore[index]
+    decodable = int(about["ffmpeg_cli"]["frames"])
     seen = len(set(frames.pts_seconds.tolist()))
     assert seen <= decodable
     if decodable <= 32 and "vfr" not in name:
