@@ -29,7 +29,7 @@ def commands() -> list[list[str]]:
     "code",
     [
         "import videolatent_cli.cli",
-        "import videolatent_cli.recipe.reference, videolatent_cli.recipe.shipped",
+        "import videolatent_cli.recipe.reference, videolatent_cli.shipped",
         "from typer.testing import CliRunner; from videolatent_cli.cli import app; "
         "assert CliRunner().invoke(app, ['recipes', 'ls']).exit_code == 0",
         "from typer.testing import CliRunner; from videolatent_cli.cli import app; "

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from videolatent_cli.errors import RecipeError
 from videolatent_cli.recipe import digest, load_recipe, parse_recipe, recipe_hash, resolved
+from videolatent_cli.recipe.load import check_paths
 from videolatent_cli.recipe.reference import reference_page, schema_of
 from videolatent_cli.recipe.schema import Recipe
-from videolatent_cli.recipe.shipped import check_paths, shipped_recipe, shipped_recipes
 from videolatent_cli.recipe.starter import starter_recipe
+from videolatent_cli.shipped import shipped_recipe, shipped_recipes
 
 GOOD = "version: 1\ndata: {type: eventworld}\n"
 

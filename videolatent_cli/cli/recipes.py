@@ -43,7 +43,7 @@ def init(
 @app.command("ls")
 def list_recipes() -> None:
     """List the shipped recipes with their purpose."""
-    from videolatent_cli.recipe.shipped import shipped_recipes
+    from videolatent_cli.shipped import shipped_recipes
 
     for name, purpose in shipped_recipes().items():
         typer.echo(f"{name:20} {purpose}")
@@ -52,7 +52,7 @@ def list_recipes() -> None:
 @app.command("cat")
 def cat_recipe(name: Annotated[str, typer.Argument(help="A name of 'vl recipes ls'.")]) -> None:
     """Print a shipped recipe."""
-    from videolatent_cli.recipe.shipped import shipped_recipe
+    from videolatent_cli.shipped import shipped_recipe
 
     typer.echo(shipped_recipe(name).read_text(encoding="utf-8"), nl=False)
 
@@ -63,7 +63,7 @@ def copy_recipe(
     destination: Annotated[Path | None, typer.Argument(help="[default: NAME.yaml]")] = None,
 ) -> None:
     """Copy a shipped recipe, to change it."""
-    from videolatent_cli.recipe.shipped import shipped_recipe
+    from videolatent_cli.shipped import shipped_recipe
 
     source = shipped_recipe(name)
     target = destination or Path(source.name)
@@ -83,7 +83,7 @@ def validate(
     Example: vl validate recipe.yaml training.max_steps=10
     """
     from videolatent_cli.recipe import load_recipe, recipe_hash
-    from videolatent_cli.recipe.shipped import check_paths
+    from videolatent_cli.recipe.load import check_paths
 
     paths = [Path(name) for name in recipes if "=" not in name]
     overrides = [name for name in recipes if "=" in name]

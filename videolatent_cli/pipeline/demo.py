@@ -17,8 +17,8 @@ from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.rundir import RunDir
 from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.recipe import load_recipe, write_json
-from videolatent_cli.recipe.shipped import shipped_recipe
 from videolatent_cli.report.curves import plot_curves
+from videolatent_cli.shipped import shipped_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

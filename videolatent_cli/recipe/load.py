@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from videolatent_cli.errors import RecipeError
-from videolatent_cli.recipe.schema import Recipe
+from videolatent_cli.recipe.schema import Recipe, TripletsData
 
 Location = tuple[str | int, ...]
 
@@ -47,6 +47,29 @@ def parse_recipe(text: str, name: str, overrides: Iterable[str] = ()) -> Recipe:
     except ValidationError as error:
         lines = [_line(problem, document, name, sources) for problem in error.errors()]
         raise RecipeError("\n".join(lines)) from None
+
+
+def check_paths(recipe: Recipe, path: Path) -> None:
+    """Check that the files of a recipe exist.
+
+    Raises:
+        RecipeError: Naming each one that does not.
+    """
+    if not isinstance(recipe.data, TripletsData):
+        return
+    data = recipe.data
+    named = {
+        "data.path": data.path,
+        "data.eval_path": data.eval_path,
+        "data.media_root": data.media_root,
+    }
+    missing = [
+        f"{path}: {key}: not found, got '{value}' (looked in {path.parent})"
+        for key, value in named.items()
+        if value is not None and not (path.parent / value).exists()
+    ]
+    if missing:
+        raise RecipeError("\n".join(missing))
 
 
 def _parse_yaml(text: str, name: str) -> Mapping[str, Any]:

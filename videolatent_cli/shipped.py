@@ -1,10 +1,9 @@
-"""The recipes that come with the package, and checks that need the file system."""
+"""The recipes that come with the package, as files: listing them needs no recipe schema."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 from videolatent_cli.errors import RecipeError
-from videolatent_cli.recipe.schema import Recipe, TripletsData
 
 
 def _folder() -> Path:
@@ -37,26 +36,3 @@ def shipped_recipe(name: str) -> Path:
         known = ", ".join(shipped_recipes())
         raise RecipeError(f"recipes: unknown name, got '{name}'; choose of: {known}")
     return path
-
-
-def check_paths(recipe: Recipe, path: Path) -> None:
-    """Check that the files of a recipe exist.
-
-    Raises:
-        RecipeError: Naming each one that does not.
-    """
-    if not isinstance(recipe.data, TripletsData):
-        return
-    data = recipe.data
-    named = {
-        "data.path": data.path,
-        "data.eval_path": data.eval_path,
-        "data.media_root": data.media_root,
-    }
-    missing = [
-        f"{path}: {key}: not found, got '{value}' (looked in {path.parent})"
-        for key, value in named.items()
-        if value is not None and not (path.parent / value).exists()
-    ]
-    if missing:
-        raise RecipeError("\n".join(missing))
