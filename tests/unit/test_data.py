@@ -23,6 +23,7 @@ from videolatent_cli.data.eventworld import (
 )
 from videolatent_cli.data.eventworld import files as eventworld_files
 from videolatent_cli.data.eventworld.files import frames_digest, render_dataset, render_videos
+from videolatent_cli.data.eventworld.forms import LONGEST_WAIT
 from videolatent_cli.data.eventworld.questions import ANSWERS, is_held_out_program
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets, expand_families
 from videolatent_cli.data.eventworld.world import Kind, neighbour
@@ -356,3 +357,20 @@ def test_fingerprint_follows_the_training_triplets(tmp_path: Path) -> None:
     first = Dataset({"train": [one]}, tmp_path).fingerprint
     assert first == Dataset({"train": [one], "eval": [other]}, tmp_path).fingerprint
     assert first != Dataset({"train": [other]}, tmp_path).fingerprint
+
+
+def test_other_forms_end_in_the_answer() -> None:
+    plain = eventworld_triplets("train", range(80), ["1-2 hops"], 4)
+    varied = eventworld_triplets("train", range(80), ["1-2 hops"], 4, forms_fraction=0.5)
+    before = [t for _, found in plain for t in found]
+    after = [t for _, found in varied for t in found]
+    changed = [(b, a) for b, a in zip(before, after, strict=True) if b != a]
+    assert 0.4 < len(changed) / len(before) < 0.6
+    hows = set()
+    for bare, asked in changed:
+        how = asked.question.removeprefix(bare.question).strip()
+        hows.add(how)
+        assert asked.answer.split()[-1] == bare.answer
+        if how == "Wait first.":
+            assert 1 <= asked.answer.count(".") <= LONGEST_WAIT
+    assert hows == {"Say it in a sentence.", "Think first.", "Wait first."}

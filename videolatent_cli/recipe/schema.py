@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Section(BaseModel):
     """Base of all sections: frozen, and closed against unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True
+    )
 
 
 class _MediaData(Section):
@@ -62,6 +64,8 @@ class EventWorldStreamData(Section):
     """Question families; `describe`, `1-2 hops`, `3+ hops` and `all` name groups of them."""
     options_fraction: float = Field(0.0, ge=0, le=1)
     """Share of the questions that list two to six options, the right one among them."""
+    forms_fraction: float = Field(0.0, ge=0, le=1)
+    """Share of the questions that ask for a sentence, for the reasoning first, or for a wait."""
     first_index: int = Field(0, ge=0)
     """Index of the first video of the `train` stream."""
 
@@ -203,12 +207,17 @@ class Training(Section):
     """Most triplets that share one video's prefix in a micro batch."""
     gradient_accumulation_steps: int = Field(64, ge=1)
     """Micro batches of one optimizer step."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon` trains the matrices of layers by orthogonalised momentum and the rest by AdamW: about
+    half the steps where a model is trained from random weights."""
+    muon_learning_rate: float = Field(4e-3, gt=0)
+    """Peak learning rate of what Muon trains."""
     learning_rate: float = Field(1e-4, gt=0)
     """Peak learning rate of the backbone's trained part."""
     latent_learning_rate: float = Field(5e-4, gt=0)
     """Peak learning rate of the injection module, slots, markers and predictors."""
     weight_decay: float = Field(0.01, ge=0)
-    """AdamW's decoupled weight decay; matrices only."""
+    """Decoupled weight decay; matrices only."""
     warmup_fraction: float = Field(0.03, ge=0, lt=1)
     """Fraction of the steps over which the learning rate rises from 0."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"

@@ -69,6 +69,7 @@ class StreamFeed:
             self._data.families,
             self._data.questions_per_video,
             self._data.options_fraction,
+            self._data.forms_fraction,
         )
         pairs = [(world, triplets) for world, triplets in pairs if triplets]
         frames = [world_frames(world) for world, _ in pairs]

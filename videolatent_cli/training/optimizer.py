@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler
 
+from videolatent_cli.training.muon import MuonAdamW
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,23 +17,29 @@ if TYPE_CHECKING:
 
 
 def make_optimizer(step_module: nn.Module, training: Training) -> torch.optim.AdamW:
-    """Return AdamW over everything trainable, the backbone slower than what is new.
+    """Return AdamW or Muon over everything trainable, the backbone slower than what is new.
 
-    Choice: weight decay on matrices only, not on gains, biases, markers and scalars.
+    Choice: weight decay on matrices only, not on gains, biases, markers and scalars; embeddings
+    never go by Muon.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in step_module.named_parameters():
         if not parameter.requires_grad:
             continue
+        matrix = parameter.ndim >= 2 and name.endswith("weight")
+        muon = training.optimizer == "muon" and parameter.ndim == 2 and matrix
+        muon = muon and "embed" not in name
         rate = (
             training.learning_rate if ".backbone." in f".{name}" else training.latent_learning_rate
         )
-        matrix = parameter.ndim >= 2 and name.endswith("weight")
-        groups.setdefault((rate, training.weight_decay if matrix else 0.0), []).append(parameter)
-    return torch.optim.AdamW(
+        rate = training.muon_learning_rate if muon else rate
+        decay = training.weight_decay if matrix else 0.0
+        groups.setdefault((rate, decay, muon), []).append(parameter)
+    make = MuonAdamW if training.optimizer == "muon" else torch.optim.AdamW
+    return make(
         [
-            {"params": ps, "lr": lr, "peak_lr": lr, "weight_decay": wd}
-            for (lr, wd), ps in groups.items()
+            {"params": found, "lr": rate, "peak_lr": rate, "weight_decay": decay, "muon": muon}
+            for (rate, decay, muon), found in groups.items()
         ],
         betas=(0.9, 0.95),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from videolatent_cli.data.eventworld.balance import Balance
+from videolatent_cli.data.eventworld.forms import in_another_form
 from videolatent_cli.data.eventworld.questions import (
     ANSWERS,
     DESCRIPTIONS,
@@ -58,6 +59,7 @@ def eventworld_triplets(
     families: Iterable[str],
     questions_per_video: int,
     options_fraction: float = 0.0,
+    forms_fraction: float = 0.0,
 ) -> list[tuple[World, list[Triplet]]]:
     """Return worlds with their balanced questions; the balance runs over the indices in order.
 
@@ -67,6 +69,7 @@ def eventworld_triplets(
         families: Families, or groups of them.
         questions_per_video: Most questions about one video.
         options_fraction: Share of the questions that list options.
+        forms_fraction: Share of the questions that ask for another form of answer.
     """
     balance = Balance(expand_families(families))
     pairs = []
@@ -75,9 +78,13 @@ def eventworld_triplets(
         draw = Draw(ROOT_SEED, SPLITS[split].stream, index, 4)
         found = []
         for number, question in enumerate(balance.pick(world, questions_per_video)):
-            wanted = question.family in ANSWERS and draw.below(1000) < 1000 * options_fraction
-            options = _options(question, draw) if wanted else None
-            found.append(_triplet(world, question, number, options))
+            varied = question.family in ANSWERS
+            listed = varied and draw.below(1000) < 1000 * options_fraction
+            options = _options(question, draw) if listed else None
+            triplet = _triplet(world, question, number, options)
+            if varied and draw.below(1000) < 1000 * forms_fraction:
+                triplet = in_another_form(triplet, draw)
+            found.append(triplet)
         pairs.append((world, found))
     return pairs
 
