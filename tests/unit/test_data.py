@@ -28,7 +28,12 @@ from videolatent_cli.data.eventworld.questions import ANSWERS, is_held_out_progr
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets, expand_families
 from videolatent_cli.data.eventworld.world import Kind, neighbour
 from videolatent_cli.data.prompts import question_text
-from videolatent_cli.data.triplets import Triplet, read_triplets, write_triplets
+from videolatent_cli.data.triplets import (
+    Triplet,
+    read_triplets,
+    with_rationale,
+    write_triplets,
+)
 from videolatent_cli.errors import DataError, EnvironmentProblemError, RecipeError
 from videolatent_cli.recipe import parse_recipe
 from videolatent_cli.video.probe import probe
@@ -374,3 +379,12 @@ def test_other_forms_end_in_the_answer() -> None:
         if how == "Wait first.":
             assert 1 <= asked.answer.count(".") <= LONGEST_WAIT
     assert hows == {"Say it in a sentence.", "Think first.", "Wait first."}
+
+
+def test_rationales_become_answers() -> None:
+    triplet = Triplet(video="a", question="q", answer="up", rationale="it moved")
+    assert with_rationale(triplet).answer == "it moved so up"
+    ended = triplet.model_copy(update={"rationale": "it moved ; so up"})
+    assert with_rationale(ended).answer == "it moved ; so up"
+    with pytest.raises(DataError, match=r"7: rationale: is missing; add it, or set data\.target"):
+        with_rationale(Triplet(id="7", video="a", question="q", answer="up"))

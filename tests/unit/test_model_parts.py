@@ -22,6 +22,7 @@ from videolatent_cli.model.checkpoint import (
     save_checkpoint,
     trained_tensors,
 )
+from videolatent_cli.model.features import VideoFeatures, only_seen
 from videolatent_cli.model.load import (
     build_model,
     check_device,
@@ -272,3 +273,21 @@ def test_checkpoint_keeps_only_the_newest_and_says_what_is_wrong(
 
 def test_model_parts_are_in_evaluation_mode(small_folder: Path) -> None:
     assert not small_model(small_folder, LATENT).training
+
+
+def test_leak_checks_keep_what_they_say() -> None:
+    embeds = torch.arange(24.0).view(12, 2)
+    features = VideoFeatures(embeds, (3, 4, 4), torch.tensor([0.0, 1.0, 2.0]), torch.arange(6.0))
+    assert only_seen(features, "video") is features
+    ends = only_seen(features, "ends")
+    assert ends.grid == (2, 4, 4)
+    assert torch.equal(ends.embeds, torch.cat((embeds[:4], embeds[8:])))
+    assert ends.group_seconds.tolist() == [0.0, 2.0]
+    shuffled = only_seen(features, "shuffled")
+    rows = [int(group[0, 0]) // 8 for group in shuffled.embeds.view(3, 4, 2)]
+    assert sorted(rows) == [0, 1, 2]
+    assert torch.equal(shuffled.embeds, only_seen(features, "shuffled").embeds)
+    assert shuffled.group_seconds.tolist() == [0.0, 1.0, 2.0]
+    nothing = only_seen(features, "nothing")
+    assert nothing.embeds.abs().max() == 0
+    assert nothing.grid == features.grid

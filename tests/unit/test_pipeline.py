@@ -32,12 +32,13 @@ from videolatent_cli.pipeline.cache import (
     verify_cache,
 )
 from videolatent_cli.pipeline.check import check_data
+from videolatent_cli.pipeline.compare import compare_runs
 from videolatent_cli.pipeline.documents import Answer
-from videolatent_cli.pipeline.evaluate import evaluate_run
+from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
 from videolatent_cli.pipeline.export import export_run
 from videolatent_cli.pipeline.models import open_model
 from videolatent_cli.pipeline.plan import histogram, plan_recipe
-from videolatent_cli.pipeline.prepare import open_source, prepare
+from videolatent_cli.pipeline.prepare import open_source, prepare, recipe_dataset
 from videolatent_cli.pipeline.rundir import RunDir, newest_run, run_details, run_summaries
 from videolatent_cli.pipeline.train import TrainReport, TrainRequest, check_training, train
 from videolatent_cli.recipe import Recipe, parse_recipe
@@ -343,15 +344,24 @@ def test_epochs_give_steps(small_folder: Path, cache_dir: Path, tmp_path: Path) 
 
 
 def test_evaluation_counts_every_question(trained: TrainReport, cache_dir: Path) -> None:
-    report = evaluate_run(
-        trained.run_dir, cache_dir, ablations=["off", "zero", "mean", "shuffle", "noise"]
-    )
-    document = report.document()
+    names = ["off", "markers", "zero", "mean", "shuffle", "noise"]
+    request = EvalRequest(trained.run_dir, ablations=names)
+    document = evaluate_run(request, cache_dir).document()
     found = document["splits"]["test_iid"]
-    assert set(found) == {"on", "off", "zero", "mean", "shuffle", "noise"}
-    assert found["on"]["all"]["total"] == sum(
-        v["total"] for k, v in found["on"]["by_category"].items() if k.startswith("hops=")
+    assert set(found) == {"on", *names}
+    whole = found["on"]["all"]
+    assert (
+        whole["total"]
+        == len(found["on"]["answers"])
+        == sum(v["total"] for k, v in found["on"]["by_category"].items() if k.startswith("hops="))
     )
+    assert whole["strict"] <= whole["right"]
+    assert "drop" not in whole
+    for name in names:
+        drop = found[name]["all"]["drop"]
+        assert drop["mean"] == pytest.approx(whole["accuracy"] - found[name]["all"]["accuracy"])
+        assert drop["low"] <= drop["mean"] <= drop["high"]
+        assert found[name]["all"]["answer_kl"] > 0
     assert json.dumps(document)
 
 
@@ -362,8 +372,73 @@ def test_evaluation_on_a_file(
     path = write_jsonl(
         tmp_path / "t.jsonl", [{"video": "v.mp4", "question": "Where?", "answer": "up"}]
     )
-    report = evaluate_run(trained.run_dir, cache_dir, data=path, limit=1)
+    report = evaluate_run(EvalRequest(trained.run_dir, data=path, limit=1), cache_dir)
     assert report.document()["splits"]["t"]["on"]["all"]["total"] == 1
+
+
+def test_comparison_pairs_the_same_questions(
+    trained: TrainReport, cache_dir: Path, tmp_path: Path
+) -> None:
+    document = evaluate_run(EvalRequest(trained.run_dir), cache_dir).document()
+    answers = document["splits"]["test_iid"]["on"]["answers"]
+    for answer in answers:
+        answer["right"] = False
+    del answers[0]
+    worse = tmp_path / "worse.json"
+    worse.write_text(json.dumps(document))
+    found = compare_runs(trained.run_dir, worse, cache_dir).document()["splits"]["test_iid"]
+    assert found["all"]["difference"]["total"] == len(answers)
+    assert found["all"]["b"]["right"] == 0
+    assert found["all"]["difference"]["only_b"] == 0
+    assert found["all"]["difference"]["mean"] == found["all"]["a"]["accuracy"]
+    assert {name for name in found if name.startswith("hops=")}
+
+
+def test_comparison_refuses_what_it_cannot_pair(
+    trained: TrainReport, cache_dir: Path, tmp_path: Path
+) -> None:
+    run, other = trained.run_dir, tmp_path / "other.json"
+    with pytest.raises(DataError, match="no such run or evaluation; make it with: vl eval RUN -o"):
+        compare_runs(run, other, cache_dir)
+    other.write_text("{")
+    with pytest.raises(DataError, match=r"other\.json: cannot be read as JSON, got"):
+        compare_runs(other, run, cache_dir)
+    other.write_text('{"schema": "vl.answer/1"}')
+    with pytest.raises(DataError, match=r"other\.json: is no evaluation; make one with"):
+        compare_runs(other, run, cache_dir)
+    empty = {"on": {"answers": []}}
+    other.write_text(json.dumps({"schema": "vl.eval/1", "splits": {"test_iid": empty}}))
+    with pytest.raises(DataError, match="share no question; evaluate both on the same data"):
+        compare_runs(other, run, cache_dir)
+
+
+def test_rationales_are_trained_on_and_read_to_their_end(
+    small_folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    data = (
+        "{type: eventworld, num_videos: 2, num_eval_videos: 2, questions_per_video: 2, "
+        "target: rationale, rationale: short}"
+    )
+    recipe = make_recipe(small_folder, data=data, latent="null")
+    dataset = recipe_dataset(recipe, tmp_path, cache_dir)
+    assert all(t.answer.split()[-2] == "so" for t in dataset.splits["train"])
+    assert all("so" not in t.answer.split() for t in dataset.splits["test_iid"])
+    done = train(request(recipe, tmp_path / "run", cache_dir))
+    found = evaluate_run(EvalRequest(done.run_dir), cache_dir).document()["splits"]["test_iid"]
+    assert found["on"]["all"]["total"] == 4
+
+
+def test_leak_checks_train_on_what_is_left_of_a_video(
+    small_folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    losses = {}
+    for seen in ("video", "ends", "shuffled", "nothing"):
+        data = f"{{type: eventworld, num_videos: 2, questions_per_video: 2, seen: {seen}}}"
+        recipe = make_recipe(small_folder, ("training.max_steps=1",), data=data, latent="null")
+        train(request(recipe, tmp_path / seen, cache_dir))
+        (line,) = RunDir(tmp_path / seen).read_log()
+        losses[seen] = line["loss"]
+    assert len(set(losses.values())) == 4
 
 
 def test_ask_gives_an_answer_document(trained: TrainReport, video: Path, tmp_path: Path) -> None:

@@ -68,6 +68,15 @@ def test_five_mistakes_give_five_lines_with_places() -> None:
         ),
         (GOOD + "backbone: {train_vision: true}\n", "cached features would go stale"),
         (GOOD + "backbone: {weights: random}\n", "backbone.weights is random but backbone.train"),
+        (
+            "version: 1\ndata: {type: eventworld, target: rationale}\n",
+            "data.target is rationale, but latents take the place of a written rationale",
+        ),
+        (
+            "version: 1\ndata: {type: eventworld, seen: ends}\n"
+            "backbone: {train: full, train_vision: true}\ncache: {tier: none}\n",
+            "data.seen is ends, which acts on features, but backbone.train_vision is true",
+        ),
         (GOOD + "latent: {num_blocks: 0}\n", "loss.bottleneck_weight is above 0, but there are no"),
         (GOOD + "latent: {num_blocks: 0}\n", "loss.diversity_weight is above 0, but there are no"),
         ("version: 1\ndata: {type: eventworld_stream}\n", "set cache.tier to none"),

@@ -33,3 +33,13 @@ class ErrorGroup(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             raise typer.Exit(130) from None
+
+
+class DefaultGroup(TyperGroup):
+    """A group whose command `run` needs no name: `vl eval RUN` is `vl eval run RUN`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Put the default command before arguments that name none."""
+        if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)

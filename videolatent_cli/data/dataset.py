@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from videolatent_cli.data.eventworld import SPEC_VERSION, SPLITS
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
-from videolatent_cli.data.triplets import Triplet, read_triplets
+from videolatent_cli.data.triplets import Triplet, read_triplets, with_rationale
 from videolatent_cli.errors import DataError, RecipeError
 from videolatent_cli.recipe import digest
-from videolatent_cli.recipe.schema import EventWorldData, TripletsData
+from videolatent_cli.recipe.data_schema import EventWorldData, TripletsData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +83,7 @@ def load_dataset(data: TripletsData | EventWorldData, base_dir: Path, cache_dir:
     """
     if isinstance(data, TripletsData):
         path = base_dir / data.path
-        splits = {TRAIN: read_triplets(path)}
+        splits = {TRAIN: _targets(data, read_triplets(path))}
         if data.eval_path is not None:
             splits["eval"] = read_triplets(base_dir / data.eval_path)
         root = base_dir / data.media_root if data.media_root is not None else path.parent
@@ -96,9 +96,18 @@ def load_dataset(data: TripletsData | EventWorldData, base_dir: Path, cache_dir:
     splits = {}
     for name in (TRAIN, *data.eval_splits):
         indices = range(video_count(data, name))
-        pairs = eventworld_triplets(name, indices, data.families, data.questions_per_video)
+        kind = data.rationale if data.target == "rationale" and name == TRAIN else None
+        pairs = eventworld_triplets(
+            name, indices, data.families, data.questions_per_video, rationale=kind
+        )
         splits[name] = [triplet for _, triplets in pairs for triplet in triplets]
+    splits[TRAIN] = _targets(data, splits[TRAIN])
     return Dataset(splits, cache_dir / f"eventworld-v{SPEC_VERSION}")
+
+
+def _targets(data: TripletsData | EventWorldData, triplets: list[Triplet]) -> list[Triplet]:
+    """Return training triplets with what is to be written as their answer."""
+    return [with_rationale(t) for t in triplets] if data.target == "rationale" else triplets
 
 
 def video_count(data: EventWorldData, split: str) -> int:

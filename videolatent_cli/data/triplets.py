@@ -69,6 +69,23 @@ class Triplet(BaseModel):
         return self.start_seconds, self.end_seconds
 
 
+def with_rationale(triplet: Triplet) -> Triplet:
+    """Return a triplet whose answer is the whole chain of thought, for that baseline.
+
+    A rationale that does not end in the answer gets `so ANSWER`, which the scorers read.
+
+    Raises:
+        DataError: Where the triplet has no rationale.
+    """
+    if not triplet.rationale:
+        raise DataError(
+            f"{triplet.id}: rationale: is missing; add it, or set data.target to answer"
+        )
+    text = triplet.rationale
+    whole = text if text.endswith(f"so {triplet.answer}") else f"{text} so {triplet.answer}"
+    return triplet.model_copy(update={"answer": whole})
+
+
 def _answer_type(values: dict[str, Any]) -> AnswerType:
     """Return the type that an answer without one has."""
     answer = str(values.get("answer", "")).strip().lower()

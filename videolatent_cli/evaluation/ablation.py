@@ -10,8 +10,10 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Ablation = Literal["on", "off", "zero", "mean", "shuffle", "noise"]
-ABLATIONS: tuple[Ablation, ...] = ("on", "off", "zero", "mean", "shuffle", "noise")
+Ablation = Literal["on", "off", "markers", "zero", "mean", "shuffle", "noise"]
+ABLATIONS: tuple[Ablation, ...] = ("on", "off", "markers", "zero", "mean", "shuffle", "noise")
+REPLACING: tuple[Ablation, ...] = ("zero", "mean", "shuffle", "noise")
+"""Ablations that put something else in the place of each latent."""
 
 
 class Replacement:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional as F
 
-from videolatent_cli.evaluation.ablation import Ablation, other_rows, replacement
-from videolatent_cli.evaluation.scorers import is_right
-from videolatent_cli.evaluation.statistics import Accuracy
+from videolatent_cli.errors import RecipeError
+from videolatent_cli.evaluation.ablation import REPLACING, Ablation, other_rows, replacement
+from videolatent_cli.evaluation.scorers import Verdict, is_strictly_right, judge
+from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.generate import Generated, generate
 from videolatent_cli.training.feed import Group, collate_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -34,7 +37,26 @@ class Judged:
 
     triplet: Triplet
     answer: str
-    right: bool
+    verdict: Verdict
+    strict: bool
+    """Whether the answer is right word for word."""
+    answer_kl: float = 0.0
+    """KL divergence (nats) of the first answer token, from the model as it is to this ablation."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is right, whatever stands around it."""
+        return self.verdict == "right"
+
+
+def batches(
+    groups: Sequence[Group], source: VideoSource, prompter: Prompter
+) -> Iterator[tuple[Batch, list[Triplet]]]:
+    """Yield the questions of a few videos at a time, on the model's device."""
+    for start in range(0, len(groups), _VIDEOS_AT_ONCE):
+        part = list(groups[start : start + _VIDEOS_AT_ONCE])
+        batch = collate_groups(part, source, prompter).to(source.backbone.device)
+        yield batch, [triplet for group in part for triplet in group.triplets]
 
 
 def evaluate(
@@ -43,6 +65,8 @@ def evaluate(
     groups: Sequence[Group],
     ablations: Sequence[Ablation] = ("on",),
     progress: Callable[[int, int], None] = lambda *_: None,
+    *,
+    max_new_tokens: int = 32,
 ) -> dict[Ablation, list[Judged]]:
     """Return the judged answers of each ablation, in the order of the groups.
 
@@ -51,61 +75,87 @@ def evaluate(
         source: Of the groups' videos.
         groups: Questions by clip.
         ablations: `on` is the model as it is.
-        progress: Called with (groups done, groups in all).
+        progress: Called with (questions done, questions in all).
+        max_new_tokens: Longest answer.
+
+    Raises:
+        RecipeError: For an ablation of latents that the model does not have.
     """
+    check_ablations(model, ablations)
     prompter = Prompter(model.backbone)
+    replaced = any(name in REPLACING for name in ablations)
+    mean = mean_latents(model, source, groups, prompter) if replaced else None
     judged: dict[Ablation, list[Judged]] = {name: [] for name in ablations}
-    replaced = any(name not in ("on", "off") for name in ablations)
-    mean = _mean_latents(model, source, groups, prompter) if replaced else None
-    for start in range(0, len(groups), _VIDEOS_AT_ONCE):
-        part = list(groups[start : start + _VIDEOS_AT_ONCE])
-        triplets = [triplet for group in part for triplet in group.triplets]
-        batch = collate_groups(part, source, prompter).to(model.backbone.device)
-        own = generate(model, batch, prompter.end_of_turn)
+    done, total = 0, sum(len(group.triplets) for group in groups)
+    for batch, triplets in batches(groups, source, prompter):
+        ask = partial(generate, model, batch, prompter.end_of_turn, max_new_tokens=max_new_tokens)
+        own = ask()
         for name in ablations:
-            out = (
-                own if name == "on" else _ablated(model, batch, prompter, name, own, mean, triplets)
-            )
-            for triplet, ids in zip(triplets, out.token_ids, strict=True):
-                answer = prompter.decode(ids)
-                judged[name].append(Judged(triplet, answer, is_right(triplet, answer)))
-        progress(min(start + _VIDEOS_AT_ONCE, len(groups)), len(groups))
+            out = own if name == "on" else _ablated(ask, name, own, mean, batch, triplets)
+            judged[name] += _judged(prompter, triplets, own, out)
+        done += len(triplets)
+        progress(done, total)
     return judged
 
 
+def check_ablations(model: VideoLatent, ablations: Sequence[Ablation]) -> None:
+    """Check that a model has what the ablations take away.
+
+    Raises:
+        RecipeError: Where it has not.
+    """
+    marked = model.injection is not None
+    blocks = model.injection is not None and model.injection.num_blocks > 0
+    needs = {"off": marked, "markers": marked, **dict.fromkeys(REPLACING, blocks)}
+    missing = [name for name in ablations if not needs.get(name, True)]
+    if missing:
+        raise RecipeError(
+            f"--ablate: the model has no latents to replace, got {missing}; leave it out"
+        )
+
+
 def _ablated(
-    model: VideoLatent,
-    batch: Batch,
-    prompter: Prompter,
+    ask: Callable[..., Generated],
     name: Ablation,
     own: Generated,
     mean: Tensor | None,
+    batch: Batch,
     triplets: Sequence[Triplet],
 ) -> Generated:
     """Return the answers of a batch under an ablation."""
-    if name == "off" or own.rollout is None:
-        return generate(model, batch, prompter.end_of_turn, latents="off")
+    if name in ("off", "markers"):
+        return ask(latents=name)
     assert mean is not None
+    assert own.rollout is not None
     others = other_rows([t.answer for t in triplets], batch.video_index.tolist(), seed=0)
-    replace = replacement(name, own.rollout.latents, mean, others, seed=0)
-    return generate(model, batch, prompter.end_of_turn, replace=replace)
+    return ask(replace=replacement(name, own.rollout.latents, mean, others, seed=0))
+
+
+def _judged(
+    prompter: Prompter, triplets: Sequence[Triplet], own: Generated, out: Generated
+) -> list[Judged]:
+    """Return the answers of a batch with verdicts and divergences."""
+    before = own.first_logits.float().log_softmax(-1)
+    after = out.first_logits.float().log_softmax(-1)
+    divergence = F.kl_div(after, before, reduction="none", log_target=True).sum(-1)
+    answers = [prompter.decode(ids) for ids in out.token_ids]
+    return [
+        Judged(t, answer, judge(t, answer), is_strictly_right(t, answer), max(0.0, kl))
+        for t, answer, kl in zip(triplets, answers, divergence.tolist(), strict=True)
+    ]
 
 
 @torch.no_grad()
-def _mean_latents(
+def mean_latents(
     model: VideoLatent, source: VideoSource, groups: Sequence[Group], prompter: Prompter
-) -> Tensor | None:
-    """Return the mean latents over all questions, (latent, dim); None without blocks."""
-    if model.injection is None or not model.injection.num_blocks:
-        return None
-    total, count = None, 0
-    for start in range(0, len(groups), _VIDEOS_AT_ONCE):
-        part = list(groups[start : start + _VIDEOS_AT_ONCE])
-        batch = collate_groups(part, source, prompter).to(model.backbone.device)
+) -> Tensor:
+    """Return the mean latents over all questions, (latent, dim)."""
+    total, count = torch.zeros((), device=model.backbone.device), 0
+    for batch, _ in batches(groups, source, prompter):
         latents = model.think(model.open(batch)).latents
-        total = latents.sum(0) if total is None else total + latents.sum(0)
+        total = total + latents.sum(0)
         count += len(latents)
-    return total / count if total is not None else None
+    return total / count
 
 
 def accuracy(judged: Sequence[Judged]) -> Accuracy:
@@ -113,10 +163,22 @@ def accuracy(judged: Sequence[Judged]) -> Accuracy:
     return Accuracy(sum(j.right for j in judged), len(judged))
 
 
-def accuracy_by_category(judged: Sequence[Judged]) -> dict[str, Accuracy]:
-    """Return accuracy for each category name that occurs, such as `direction` or `hops=3`."""
-    found: dict[str, list[Judged]] = defaultdict(list)
-    for one in judged:
+def by_category(judged: Sequence[Judged]) -> dict[str, list[int]]:
+    """Return the questions of each category name that occurs, such as `direction` or `hops=3`."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for index, one in enumerate(judged):
         for name in one.triplet.category:
-            found[name].append(one)
-    return {name: accuracy(found[name]) for name in sorted(found)}
+            found[name].append(index)
+    return dict(sorted(found.items()))
+
+
+def difference(a: Sequence[Judged], b: Sequence[Judged]) -> Difference:
+    """Return how much more of the same questions A answers rightly than B."""
+    videos = [one.triplet.video for one in a]
+    return paired_difference([j.right for j in a], [j.right for j in b], videos)
+
+
+def accuracy_by_category(judged: Sequence[Judged]) -> dict[str, Accuracy]:
+    """Return the accuracy of each category name that occurs."""
+    groups = by_category(judged)
+    return {name: accuracy([judged[i] for i in found]) for name, found in groups.items()}

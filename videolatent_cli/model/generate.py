@@ -15,12 +15,13 @@ from videolatent_cli.model.batch import pad
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from videolatent_cli.model.backbone import Extension
     from videolatent_cli.model.batch import Batch, Prompter
     from videolatent_cli.model.rollout import Rollout
     from videolatent_cli.model.state import State
-    from videolatent_cli.model.videolatent import VideoLatent
+    from videolatent_cli.model.videolatent import Question, VideoLatent
 
-LatentMode = Literal["on", "off"]
+LatentMode = Literal["on", "off", "markers"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def generate(
         model: In evaluation mode.
         batch: Questions on their videos, on the model's device; answers and hints are not read.
         end_of_turn: Token that ends an answer.
-        latents: `off` answers straight after the question, as a plain model does.
+        latents: `off` answers straight after the question, as a plain model does; `markers` after
+            the two markers with nothing between them.
         replace: Changes each block of latents before it enters the model.
         max_new_tokens: Longest answer.
     """
@@ -67,12 +69,23 @@ def generate(
         rollout = model.think(question, replace=replace)
         hidden, state = rollout.end_hidden, rollout.state
     else:
-        out = model.backbone.extend(question.embeds, question.state, question.mask)
+        out = _without_latents(model, question, markers=latents == "markers")
         hidden, state = out.hidden[:, -1:], out.state
     clock.lap("latents")
     ids, first = _greedy(model, hidden, state, end_of_turn, max_new_tokens)
     clock.lap("generate")
     return Generated(ids, first, rollout, state, hidden, clock.seconds)
+
+
+def _without_latents(model: VideoLatent, question: Question, *, markers: bool) -> Extension:
+    """Run the question, and the two markers if wanted."""
+    if not markers or model.injection is None:
+        return model.backbone.extend(question.embeds, question.state, question.mask)
+    rows = len(question.embeds)
+    pair = torch.cat((model.injection.start, model.injection.end)).to(question.embeds.dtype)
+    mask = torch.nn.functional.pad(question.mask, (0, 2), value=True)
+    embeds = torch.cat((question.embeds, pair.expand(rows, -1, -1)), 1)
+    return model.backbone.extend(embeds, question.state, mask)
 
 
 def _greedy(

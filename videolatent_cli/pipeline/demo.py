@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from videolatent_cli.evaluation.evaluate import Judged, accuracy
 from videolatent_cli.pipeline.ask import AskRequest, ask
 from videolatent_cli.pipeline.check import check_data
-from videolatent_cli.pipeline.evaluate import EvalReport, evaluate_run
+from videolatent_cli.pipeline.evaluate import EvalReport, EvalRequest, evaluate_run
 from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.rundir import RunDir
@@ -64,13 +64,8 @@ def run_demo(folder: Path, device: str, progress: Progress = silent) -> DemoRepo
     reports: dict[str, EvalReport] = {}
     for name in (_LATENTS, _SFT):
         _train(name, folder, cache_dir, device, progress)
-        reports[name] = evaluate_run(
-            folder / name,
-            cache_dir,
-            ablations=_ABLATIONS if name == _LATENTS else (),
-            device=device,
-            progress=progress,
-        )
+        wanted = EvalRequest(folder / name, ablations=_ABLATIONS if name == _LATENTS else ())
+        reports[name] = evaluate_run(wanted, cache_dir, device, progress)
         write_json(folder / f"{name}_eval.json", reports[name].document())
     columns = _columns(reports)
     triplet = next(t for t in dataset.splits[_SPLIT] if t.meta["hops"] >= 3)

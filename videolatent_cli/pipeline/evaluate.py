@@ -14,7 +14,9 @@ from videolatent_cli.evaluation.ablation import ABLATIONS, Ablation
 from videolatent_cli.evaluation.evaluate import (
     Judged,
     accuracy,
-    accuracy_by_category,
+    by_category,
+    check_ablations,
+    difference,
     evaluate,
 )
 from videolatent_cli.pipeline.models import open_model
@@ -41,26 +43,54 @@ class EvalReport:
 
     def document(self) -> dict[str, Any]:
         """Return the report as the JSON document `vl.eval/1`."""
-        splits = {
-            split: {
-                name: {
-                    "all": accuracy(judged).document(),
-                    "by_category": {
-                        category: found.document()
-                        for category, found in accuracy_by_category(judged).items()
-                    },
-                }
-                for name, judged in by_ablation.items()
-            }
-            for split, by_ablation in self.results.items()
-        }
         return {
             "schema": "vl.eval/1",
             "run": self.run,
             "checkpoint": self.checkpoint,
             "step": self.step,
-            "splits": splits,
+            "splits": {
+                split: {
+                    name: _ablation_document(judged, found["on"], own=name == "on")
+                    for name, judged in found.items()
+                }
+                for split, found in self.results.items()
+            },
         }
+
+
+def _ablation_document(judged: list[Judged], base: list[Judged], *, own: bool) -> dict[str, Any]:
+    """Return all numbers of one ablation, and each of its answers."""
+    groups = by_category(judged)
+    return {
+        "all": _numbers(judged, None if own else base),
+        "by_category": {
+            name: _numbers([judged[i] for i in found], None if own else [base[i] for i in found])
+            for name, found in groups.items()
+        },
+        "answers": [
+            {
+                "id": one.triplet.id,
+                "video": one.triplet.video,
+                "category": one.triplet.category,
+                "answer": one.answer,
+                "right": one.right,
+            }
+            for one in judged
+        ],
+    }
+
+
+def _numbers(judged: list[Judged], base: list[Judged] | None) -> dict[str, Any]:
+    """Return accuracy and counts; under an ablation also what it cost against the model itself."""
+    found: dict[str, Any] = {
+        **accuracy(judged).document(),
+        "strict": sum(one.strict for one in judged),
+        "unparsed": sum(one.verdict == "unparsed" for one in judged),
+    }
+    if base is not None:
+        found["drop"] = difference(base, judged).document()
+        found["answer_kl"] = sum(one.answer_kl for one in judged) / len(judged)
+    return found
 
 
 def parse_ablations(names: Sequence[str]) -> list[Ablation]:
@@ -75,41 +105,52 @@ def parse_ablations(names: Sequence[str]) -> list[Ablation]:
     return [name for name in ABLATIONS if name == "on" or name in names]
 
 
+@dataclass(frozen=True)
+class EvalRequest:
+    """What `vl eval` is asked for."""
+
+    run: Path | None = None
+    """Run folder; None: the newest, else the embedded model."""
+    data: Path | None = None
+    """Triplets to use instead of the recipe's; videos lie below the file's folder."""
+    ablations: Sequence[str] = ()
+    """Ways of replacing the latents that are measured too."""
+    limit: int | None = None
+    """Most videos of a split."""
+    max_new_tokens: int | None = None
+    """Longest answer; None: 32, or 128 where the run was trained on rationales."""
+
+
 def evaluate_run(
-    run: Path | None,
-    cache_dir: Path,
-    *,
-    data: Path | None = None,
-    ablations: Sequence[str] = (),
-    limit: int | None = None,
-    device: str = "auto",
-    progress: Progress = silent,
+    request: EvalRequest, cache_dir: Path, device: str = "auto", progress: Progress = silent
 ) -> EvalReport:
     """Answer the questions of a run's evaluation splits, or of a file, and judge the answers.
 
     Args:
-        run: Run folder; None: the newest, else the embedded model.
+        request: What to evaluate.
         cache_dir: Folder of caches.
-        data: Triplets to use instead; videos lie below the file's folder.
-        ablations: Ways of replacing the latents that are measured too.
-        limit: Most videos of a split.
         device: A torch device, or `auto`.
         progress: Called with (what, done, total).
     """
-    wanted = parse_ablations(ablations)
-    trained = open_model(run, device)
+    wanted = parse_ablations(request.ablations)
+    trained = open_model(request.run, device)
     recipe = trained.checkpoint.recipe
-    if data is not None:
-        dataset = Dataset({data.stem: read_triplets(data)}, data.parent)
+    if request.data is not None:
+        file = request.data
+        dataset = Dataset({file.stem: read_triplets(file)}, file.parent)
     else:
         root = RunDir(Path(trained.name)).base_dir
         dataset = recipe_dataset(recipe, root, cache_dir, progress)
         dataset = Dataset(dataset.evaluation, dataset.media_root)
+    check_ablations(trained.model, wanted)
     source = trained.source(FeatureCache(cache_dir))
+    longest = request.max_new_tokens or (128 if recipe.writes_rationale else 32)
     results = {}
     for split in dataset.splits:
-        groups = make_groups(dataset, split, _TRIPLETS_AT_ONCE)[:limit]
+        groups = make_groups(dataset, split, _TRIPLETS_AT_ONCE)[: request.limit]
         show = partial(progress, f"evaluate {split}")
-        results[split] = evaluate(trained.model, source, groups, wanted, show)
+        results[split] = evaluate(
+            trained.model, source, groups, wanted, show, max_new_tokens=longest
+        )
     step = trained.checkpoint.step
     return EvalReport(trained.name, trained.checkpoint.folder.name, step, results)

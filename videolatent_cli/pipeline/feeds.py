@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from videolatent_cli.pipeline.prepare import prepare
 from videolatent_cli.pipeline.progress import Progress, silent
-from videolatent_cli.recipe.schema import EventWorldStreamData
+from videolatent_cli.recipe.data_schema import EventWorldStreamData
 from videolatent_cli.training.feed import StreamFeed, TripletFeed
 
 if TYPE_CHECKING:

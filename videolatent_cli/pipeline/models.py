@@ -44,6 +44,7 @@ class TrainedModel:
             tier="features" if recipe.cache.tier == "none" else recipe.cache.tier,
             cache=cache,
             timeout_seconds=recipe.video.timeout_seconds,
+            seen=recipe.seen,
         )
 
 

@@ -16,7 +16,7 @@ from videolatent_cli.model.checkpoint import find_checkpoint
 from videolatent_cli.model.load import build_model, sampling_of
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.prepare import cache_status, clips_of, open_source, recipe_dataset
-from videolatent_cli.recipe.schema import EventWorldData
+from videolatent_cli.recipe.data_schema import EventWorldData
 from videolatent_cli.training.feed import TripletFeed
 from videolatent_cli.video.probe import probe
 

@@ -16,7 +16,7 @@ from videolatent_cli.model.load import sampling_of
 from videolatent_cli.model.source import Clip, VideoSource
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.progress import Progress, silent
-from videolatent_cli.recipe.schema import EventWorldData, EventWorldStreamData
+from videolatent_cli.recipe.data_schema import EventWorldData, EventWorldStreamData
 from videolatent_cli.store import FeatureCache
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def open_source(recipe: Recipe, model: VideoLatent, cache_dir: Path) -> VideoSou
         tier=recipe.cache.tier,
         cache=cache,
         timeout_seconds=recipe.video.timeout_seconds,
+        seen=recipe.seen,
     )
 
 

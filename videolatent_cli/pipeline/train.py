@@ -29,7 +29,7 @@ from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.rundir import RunDir
-from videolatent_cli.recipe.schema import EventWorldStreamData
+from videolatent_cli.recipe.data_schema import EventWorldStreamData
 from videolatent_cli.training.loop import train_steps
 from videolatent_cli.training.optimizer import (
     load_optimizer_tensors,

@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from videolatent_cli.errors import RecipeError
-from videolatent_cli.recipe.schema import Recipe, TripletsData
+from videolatent_cli.recipe.data_schema import TripletsData
+from videolatent_cli.recipe.schema import Recipe
 
 Location = tuple[str | int, ...]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from videolatent_cli import __version__
-from videolatent_cli.recipe.schema import Recipe, Section
+from videolatent_cli.recipe.data_schema import Section
+from videolatent_cli.recipe.schema import Recipe
 
 _PACKAGES = ("torch", "transformers", "peft", "lancedb", "pyarrow", "av", "imageio-ffmpeg", "numpy")
 

@@ -1,76 +1,10 @@
 """What a run is: the sections of a recipe file, their bounds and their meaning."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and closed against unknown keys."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True
-    )
-
-
-class _MediaData(Section):
-    """What all data sets of video files share."""
-
-    on_bad: Literal["fail", "skip"] = "fail"
-    """What to do with videos that cannot be read: stop, or leave their triplets out."""
-    max_bad_fraction: float = Field(0.01, ge=0, le=1)
-    """With `on_bad: skip`, the largest fraction of videos that may be left out before the run
-    stops all the same."""
-
-
-class TripletsData(_MediaData):
-    """Your own (video, question, answer) triplets."""
-
-    type: Literal["triplets"] = "triplets"
-    """Kind of data set."""
-    path: str = Field(min_length=1)
-    """Training triplets, JSON Lines; relative to the recipe file."""
-    eval_path: str | None = None
-    """Triplets for evaluation; null: the run has no evaluation of its own."""
-    media_root: str | None = None
-    """Folder below which all videos lie; null: the folder of the triplet file."""
-
-
-class EventWorldData(_MediaData):
-    """Rendered EventWorld videos: real H.264 files with questions of known depth."""
-
-    type: Literal["eventworld"] = "eventworld"
-    """Kind of data set."""
-    num_videos: int = Field(512, ge=1)
-    """Videos of the `train` split."""
-    questions_per_video: int = Field(8, ge=1)
-    """Largest number of questions about one video."""
-    families: list[str] = Field(["all"], min_length=1)
-    """Question families; `all`, `1-2 hops` and `3+ hops` name groups of them."""
-    eval_splits: list[str] = Field(["test_iid"], min_length=1)
-    """Splits that the evaluation uses."""
-    num_eval_videos: int = Field(128, ge=1)
-    """Videos of each evaluation split."""
-
-
-class EventWorldStreamData(Section):
-    """EventWorld without end: each video is rendered in memory and seen once (pretraining)."""
-
-    type: Literal["eventworld_stream"] = "eventworld_stream"
-    """Kind of data set."""
-    questions_per_video: int = Field(6, ge=1)
-    """Largest number of questions about one video."""
-    families: list[str] = Field(["describe", "1-2 hops"], min_length=1)
-    """Question families; `describe`, `1-2 hops`, `3+ hops` and `all` name groups of them."""
-    options_fraction: float = Field(0.0, ge=0, le=1)
-    """Share of the questions that list two to six options, the right one among them."""
-    forms_fraction: float = Field(0.0, ge=0, le=1)
-    """Share of the questions that ask for a sentence, for the reasoning first, or for a wait."""
-    first_index: int = Field(0, ge=0)
-    """Index of the first video of the `train` stream."""
-
-
-Data = Annotated[TripletsData | EventWorldData | EventWorldStreamData, Field(discriminator="type")]
+from videolatent_cli.recipe.data_schema import Data, MediaData, Section, Seen
 
 
 class Video(Section):
@@ -262,6 +196,16 @@ class Recipe(Section):
     cache: Cache = Cache()
     """What is kept of each video."""
 
+    @property
+    def writes_rationale(self) -> bool:
+        """Whether the model is trained to write its reasoning before the answer."""
+        return isinstance(self.data, MediaData) and self.data.target == "rationale"
+
+    @property
+    def seen(self) -> Seen:
+        """What the model sees of each video."""
+        return self.data.seen if isinstance(self.data, MediaData) else "video"
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         problems = [text for wrong, text in self._conflicts() if wrong]
@@ -283,6 +227,16 @@ class Recipe(Section):
                 self.backbone.train_vision and self.cache.tier == "features",
                 "backbone.train_vision is true, so cached features would go stale; "
                 "set cache.tier to frames or none",
+            ),
+            (
+                self.latent is not None and self.writes_rationale,
+                "data.target is rationale, but latents take the place of a written rationale; "
+                "set latent to null, or data.target to answer",
+            ),
+            (
+                self.backbone.train_vision and self.seen != "video",
+                f"data.seen is {self.seen}, which acts on features, but backbone.train_vision is "
+                "true; set it to false",
             ),
             (
                 stream and self.cache.tier != "none",

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from videolatent_cli.model.backbone import Backbone
     from videolatent_cli.model.batch import Batch
     from videolatent_cli.model.source import VideoSource
-    from videolatent_cli.recipe.schema import EventWorldStreamData, Training
+    from videolatent_cli.recipe.data_schema import EventWorldStreamData
+    from videolatent_cli.recipe.schema import Training
 
 
 def world_frames(world: World) -> FrameBatch:

@@ -13,7 +13,7 @@ from videolatent_cli.data.eventworld.questions import (
     Question,
 )
 from videolatent_cli.data.eventworld.render import FPS
-from videolatent_cli.data.eventworld.traces import trace
+from videolatent_cli.data.eventworld.traces import TraceKind, trace
 from videolatent_cli.data.eventworld.world import (
     ROOT_SEED,
     SPEC_VERSION,
@@ -60,6 +60,7 @@ def eventworld_triplets(
     questions_per_video: int,
     options_fraction: float = 0.0,
     forms_fraction: float = 0.0,
+    rationale: TraceKind | None = None,
 ) -> list[tuple[World, list[Triplet]]]:
     """Return worlds with their balanced questions; the balance runs over the indices in order.
 
@@ -70,6 +71,7 @@ def eventworld_triplets(
         questions_per_video: Most questions about one video.
         options_fraction: Share of the questions that list options.
         forms_fraction: Share of the questions that ask for another form of answer.
+        rationale: Kind of trace that becomes the triplet's rationale.
     """
     balance = Balance(expand_families(families))
     pairs = []
@@ -82,6 +84,9 @@ def eventworld_triplets(
             listed = varied and draw.below(1000) < 1000 * options_fraction
             options = _options(question, draw) if listed else None
             triplet = _triplet(world, question, number, options)
+            if varied and rationale is not None:
+                written = trace(world, question, rationale)
+                triplet = triplet.model_copy(update={"rationale": written})
             if varied and draw.below(1000) < 1000 * forms_fraction:
                 triplet = in_another_form(triplet, draw)
             found.append(triplet)
