@@ -24,7 +24,7 @@ from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
 from videolatent_cli.video.probe import content_id, probe
 from videolatent_cli.video.sampling import SamplingSpec
-from videolatent_cli.video.sheet import contact_sheet
+from videolatent_cli.video.sheet import contact_sheet, write_sheet
 
 SPEC = SamplingSpec(2.0, 4, 16, 4096, 128 * 64, "ffmpeg", 16, 2)
 
@@ -349,7 +349,7 @@ def test_odd_files_decode_as_their_manifest_says_or_give_one_line(name: str) -> 
 
 def test_contact_sheet_marks_evidence(tmp_path: Path) -> None:
     path = tmp_path / "sheet.png"
-    contact_sheet(frame_batch(0, 6), path, "What?\nred", [0.1, 0.9, 0, 0, 0, 0], [1])
+    write_sheet(contact_sheet(frame_batch(0, 6), "What?\nred", [0.1, 0.9, 0, 0, 0, 0], [1]), path)
     with Image.open(path) as sheet:
         pixels = np.asarray(sheet.convert("RGB"))
     assert pixels.shape[1] == 4 * (240 + 8) + 8
@@ -357,5 +357,5 @@ def test_contact_sheet_marks_evidence(tmp_path: Path) -> None:
     columns = np.nonzero(orange.any(0))[0]
     assert columns.min() > 240
     assert columns.max() < 2 * 256
-    contact_sheet(frame_batch(0, 1), path, "no weights")
+    write_sheet(contact_sheet(frame_batch(0, 1), "no weights"), path)
     assert path.exists()

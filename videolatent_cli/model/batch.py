@@ -140,6 +140,11 @@ class Prompter:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text.strip()
 
+    def token_text(self, token: int) -> str:
+        """Return one token as text, special tokens by their names."""
+        text: str = self._tokenizer.decode([token])
+        return text.strip() or repr(text)
+
     def collate(
         self,
         videos: list[VideoFeatures] | list[FrameBatch],

@@ -18,7 +18,7 @@ from videolatent_cli.video.frames import FrameBatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from videolatent_cli.model.backbone import Backbone
+    from videolatent_cli.model.backbone import Backbone, Extension
     from videolatent_cli.model.batch import Batch
     from videolatent_cli.model.features import VideoFeatures
     from videolatent_cli.model.state import State
@@ -130,10 +130,10 @@ class VideoLatent(nn.Module):
             return Pass(self._plain_logits(question, batch))
         rollout = self.think(question, layers if teacher is not None else ())
         answers = self.backbone.embed(batch.answer.ids)
-        logits = self._answer_logits(rollout.end_hidden, answers, rollout.state)
+        logits = self.answer_logits(rollout.end_hidden, answers, rollout.state)
         seen: tuple[Tensor, ...] = ()
         if teacher is not None:
-            seen = self._teacher_states(batch, rollout, teacher, layers)
+            seen = thought_states(self.hindsight(batch, rollout, teacher, layers), rollout)
         blind = self._bottleneck_logits(batch, rollout, answers) if bottleneck else None
         return Pass(logits, rollout, seen, blind)
 
@@ -147,7 +147,7 @@ class VideoLatent(nn.Module):
         out = self.backbone.extend(text, question.state, mask)
         return self.backbone.logits(out.hidden[:, question.embeds.shape[1] - 1 :])
 
-    def _answer_logits(
+    def answer_logits(
         self,
         end_hidden: Float[Tensor, "batch 1 dim"],
         answers: Float[Tensor, "batch answer dim"],
@@ -185,17 +185,16 @@ class VideoLatent(nn.Module):
         return self.backbone.logits(out.hidden)
 
     @torch.no_grad()
-    def _teacher_states(
+    def hindsight(
         self,
         batch: Batch,
         rollout: Rollout,
         teacher: TeacherWeights,
-        layers: tuple[int, ...],
-    ) -> tuple[Float[Tensor, "batch position dim"], ...]:
-        """Return the teacher's hidden states at the latents and the end marker.
+        layers: tuple[int, ...] = (),
+    ) -> Extension:
+        """Return the teacher's pass: the answer as a hint, then the student's own latents.
 
-        Choice: the teacher is told the answer after the question and then reads the student's own
-        latents; only its context differs. With its own weights it recomputes the prefix.
+        Choice: only the teacher's context differs. With its own weights it recomputes the prefix.
         """
         assert self.injection is not None
         with teacher.applied():
@@ -216,6 +215,12 @@ class VideoLatent(nn.Module):
             added = embeds.shape[1] - hint.shape[1]
             ones = torch.ones(rows, added, dtype=torch.bool, device=hint.device)
             mask = torch.cat((batch.hint.mask, ones), 1)
-            out = self.backbone.extend(embeds, state, mask, layers)
-        count = rollout.latents.shape[1] + 1
-        return tuple(states[:, -count:] for states in out.by_layer)
+            return self.backbone.extend(embeds, state, mask, layers)
+
+
+def thought_states(
+    out: Extension, rollout: Rollout
+) -> tuple[Float[Tensor, "batch position dim"], ...]:
+    """Return a teacher's hidden states at the latents and the end marker, layer by layer."""
+    count = rollout.latents.shape[1] + 1
+    return tuple(states[:, -count:] for states in out.by_layer)

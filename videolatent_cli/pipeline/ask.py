@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -11,32 +11,27 @@ from loguru import logger
 from videolatent_cli.data.prompts import with_options
 from videolatent_cli.errors import RecipeError, ResourceError
 from videolatent_cli.model.batch import Example, Prompter
-from videolatent_cli.model.generate import Generated, generate, score_choices
+from videolatent_cli.model.generate import generate, score_choices
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.documents import (
     Answer,
-    Evidence,
     LatentsDocument,
     ModelDocument,
     SamplingDocument,
 )
+from videolatent_cli.pipeline.evidence import evidence_sheet, group_weights, moments
 from videolatent_cli.pipeline.models import TrainedModel, open_model
 from videolatent_cli.store import FeatureCache
-from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.probe import content_id, probe
-from videolatent_cli.video.sheet import contact_sheet
+from videolatent_cli.video.probe import probe
+from videolatent_cli.video.sheet import write_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from videolatent_cli.model.features import VideoFeatures
     from videolatent_cli.model.generate import LatentMode
     from videolatent_cli.model.source import VideoSource
     from videolatent_cli.store import Window
-
-_SHEET_PIXELS = 240 * 240
-"""Pixels of a frame on a contact sheet."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +103,10 @@ def answer_question(
         answer, letter = request.choices[best], letters[best]
         chances = dict(zip(letters, scores, strict=True))
     weights = group_weights(out, features)
-    evidence = _evidence(request, features, weights) if weights is not None else []
+    evidence = moments(clip, features, weights, request.num_evidence) if weights else []
     if request.sheet is not None:
-        _write_sheet(request, trained, features, weights, evidence, answer)
+        title = f"{request.question}\n{answer}"
+        write_sheet(evidence_sheet(trained, clip, title, weights or [], evidence), request.sheet)
     latent = trained.checkpoint.recipe.latent
     thought = out.rollout is not None
     return Answer(
@@ -158,70 +154,6 @@ def _features(source: VideoSource, clip: Clip) -> tuple[VideoFeatures, bool, dic
         except ResourceError as error:
             logger.info("not kept in the cache: {}", error)
     return features, False, seconds
-
-
-def group_weights(out: Generated, features: VideoFeatures) -> list[float] | None:
-    """Return how much the latents looked at each frame group; None without a re-look.
-
-    Choice: the re-look attention averaged over heads, latents and blocks; it sums to 1.
-    """
-    if out.rollout is None or out.rollout.attention is None:
-        return None
-    looked = out.rollout.attention[0].mean(0)
-    groups = features.grid[0]
-    return [float(w) for w in looked.view(groups, -1).sum(1)] if looked.numel() else None
-
-
-def _evidence(
-    request: AskRequest, features: VideoFeatures, weights: Sequence[float]
-) -> list[Evidence]:
-    """Return the moments that were looked at most, in order of time."""
-    best = sorted(range(len(weights)), key=lambda g: -weights[g])[: request.num_evidence]
-    video_id = content_id(request.video)
-    return [
-        Evidence(
-            video=str(request.video),
-            video_id=video_id,
-            start_seconds=times[0],
-            end_seconds=times[-1],
-            frames_seconds=times,
-            score=weights[group],
-            source="latent",
-        )
-        for group in sorted(best)
-        for times in [_group_times(features, group)]
-    ]
-
-
-def _group_times(features: VideoFeatures, group: int) -> list[float]:
-    """Return the times of the frames of a group (s)."""
-    size = -(-len(features.pts_seconds) // features.grid[0])
-    times = features.pts_seconds[group * size : (group + 1) * size]
-    return [round(float(t), 6) for t in times]
-
-
-def _write_sheet(
-    request: AskRequest,
-    trained: TrainedModel,
-    features: VideoFeatures,
-    weights: Sequence[float] | None,
-    evidence: Sequence[Evidence],
-    answer: str,
-) -> None:
-    """Write the contact sheet, from the file, at a size that people can look at."""
-    assert request.sheet is not None
-    spec = replace(
-        trained.checkpoint.sampling, min_pixels=_SHEET_PIXELS // 2, max_pixels=_SHEET_PIXELS
-    )
-    frames = decode_frames(request.video, spec, request.window)
-    times = [round(float(t), 6) for t in frames.pts_seconds]
-    marked = [i for i, t in enumerate(times) if any(t in e.frames_seconds for e in evidence)]
-    by_frame: list[float] = []
-    if weights is not None:
-        size = -(-len(times) // features.grid[0])
-        by_frame = [weights[index // size] for index in range(len(times))]
-    request.sheet.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(frames, request.sheet, f"{request.question}\n{answer}", by_frame, marked)
 
 
 def _warnings(trained: TrainedModel, prompter: Prompter, text: str) -> list[str]:

@@ -19,7 +19,7 @@ from videolatent_cli.evaluation.evaluate import (
     difference,
     evaluate,
 )
-from videolatent_cli.pipeline.models import open_model
+from videolatent_cli.pipeline.models import TrainedModel, open_model
 from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.rundir import RunDir
@@ -29,7 +29,7 @@ from videolatent_cli.training.feed import make_groups
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TRIPLETS_AT_ONCE = 8
+TRIPLETS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -134,23 +134,28 @@ def evaluate_run(
     """
     wanted = parse_ablations(request.ablations)
     trained = open_model(request.run, device)
-    recipe = trained.checkpoint.recipe
-    if request.data is not None:
-        file = request.data
-        dataset = Dataset({file.stem: read_triplets(file)}, file.parent)
-    else:
-        root = RunDir(Path(trained.name)).base_dir
-        dataset = recipe_dataset(recipe, root, cache_dir, progress)
-        dataset = Dataset(dataset.evaluation, dataset.media_root)
+    dataset = held_out(trained, request.data, cache_dir, progress)
     check_ablations(trained.model, wanted)
     source = trained.source(FeatureCache(cache_dir))
-    longest = request.max_new_tokens or (128 if recipe.writes_rationale else 32)
+    rationale = trained.checkpoint.recipe.writes_rationale
+    longest = request.max_new_tokens or (128 if rationale else 32)
     results = {}
     for split in dataset.splits:
-        groups = make_groups(dataset, split, _TRIPLETS_AT_ONCE)[: request.limit]
+        groups = make_groups(dataset, split, TRIPLETS_AT_ONCE)[: request.limit]
         show = partial(progress, f"evaluate {split}")
         results[split] = evaluate(
             trained.model, source, groups, wanted, show, max_new_tokens=longest
         )
     step = trained.checkpoint.step
     return EvalReport(trained.name, trained.checkpoint.folder.name, step, results)
+
+
+def held_out(
+    trained: TrainedModel, data: Path | None, cache_dir: Path, progress: Progress = silent
+) -> Dataset:
+    """Return the evaluation splits of a run's recipe, or the triplets of a file."""
+    if data is not None:
+        return Dataset({data.stem: read_triplets(data)}, data.parent)
+    root = RunDir(Path(trained.name)).base_dir
+    dataset = recipe_dataset(trained.checkpoint.recipe, root, cache_dir, progress)
+    return Dataset(dataset.evaluation, dataset.media_root)

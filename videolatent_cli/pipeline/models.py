@@ -15,6 +15,7 @@ from videolatent_cli.pipeline.rundir import newest_run
 
 if TYPE_CHECKING:
     from videolatent_cli.model.videolatent import VideoLatent
+    from videolatent_cli.recipe.data_schema import Seen
     from videolatent_cli.store import FeatureCache
 
 EMBEDDED = TINY_FOLDER.parent / "tiny_answers"
@@ -35,8 +36,8 @@ class TrainedModel:
         """Whether it knows only what the embedded backbone can know."""
         return self.checkpoint.recipe.backbone.model == "tiny"
 
-    def source(self, cache: FeatureCache | None = None) -> VideoSource:
-        """Return the source of videos under this model's contract."""
+    def source(self, cache: FeatureCache | None = None, seen: Seen | None = None) -> VideoSource:
+        """Return the source of videos under this model's contract; `seen` replaces the recipe's."""
         recipe = self.checkpoint.recipe
         return VideoSource(
             self.model.backbone,
@@ -44,7 +45,7 @@ class TrainedModel:
             tier="features" if recipe.cache.tier == "none" else recipe.cache.tier,
             cache=cache,
             timeout_seconds=recipe.video.timeout_seconds,
-            seen=recipe.seen,
+            seen=seen or recipe.seen,
         )
 
 

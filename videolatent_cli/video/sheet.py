@@ -22,16 +22,14 @@ _PAPER, _INK, _SOFT, _MARK = (255, 255, 255), (30, 30, 30), (190, 190, 190), (23
 
 def contact_sheet(
     frames: FrameBatch,
-    path: Path,
     title: str,
     weights: Sequence[float] = (),
     marked: Sequence[int] = (),
-) -> None:
-    """Write a PNG with all frames, their times, a bar for each weight, and marked frames framed.
+) -> Image.Image:
+    """Return a picture of all frames, their times, a bar for each weight, and marked frames framed.
 
     Args:
         frames: In order.
-        path: The file; written under a temporary name, then renamed.
         title: One or more lines above the frames.
         weights: One a frame, in [0, 1]; shown relative to the largest.
         marked: Indices of the frames to mark.
@@ -62,6 +60,12 @@ def contact_sheet(
             long = round(_WIDTH_PX * weights[index] / most)
             draw.rectangle((x, y + height + 4, x + long, y + height + 2 + _BAR_PX), fill=color)
         draw.text((x, y + height + _BAR_PX + 4), f"{seconds:.2f} s", _INK, font)
+    return sheet
+
+
+def write_sheet(sheet: Image.Image, path: Path) -> None:
+    """Write a PNG, under a temporary name that is then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     sheet.save(part, format="PNG")
     part.replace(path)
