@@ -39,6 +39,8 @@ from videolatent_cli.pipeline.export import export_run
 from videolatent_cli.pipeline.models import open_model
 from videolatent_cli.pipeline.plan import histogram, plan_recipe
 from videolatent_cli.pipeline.prepare import open_source, prepare, recipe_dataset
+from videolatent_cli.pipeline.probe import probe_run
+from videolatent_cli.pipeline.report import ReportRequest, report_run
 from videolatent_cli.pipeline.rundir import RunDir, newest_run, run_details, run_summaries
 from videolatent_cli.pipeline.train import TrainReport, TrainRequest, check_training, train
 from videolatent_cli.recipe import Recipe, parse_recipe
@@ -439,6 +441,31 @@ def test_leak_checks_train_on_what_is_left_of_a_video(
         (line,) = RunDir(tmp_path / seen).read_log()
         losses[seen] = line["loss"]
     assert len(set(losses.values())) == 4
+
+
+def test_report_is_one_small_page(trained: TrainReport, cache_dir: Path, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    request = ReportRequest(trained.run_dir, page, limit=2, samples=2)
+    assert report_run(request, cache_dir) == page
+    html = page.read_text(encoding="utf-8")
+    assert len(html) < 5_000_000
+    assert html.count("<img") == 3
+    assert '="http' not in html
+    for part in ("Training", "What the latents are worth", "Sample questions", "data_fingerprint"):
+        assert part in html
+    with pytest.raises(EnvironmentProblemError, match="is not a run folder"):
+        report_run(ReportRequest(tmp_path / "none", page), cache_dir)
+
+
+def test_probe_writes_a_document_and_a_page(
+    trained: TrainReport, cache_dir: Path, tmp_path: Path
+) -> None:
+    found = probe_run(trained.run_dir, cache_dir, limit=2)
+    assert found.page == trained.run_dir / "probe.html"
+    document = json.loads(json.dumps(found.document()))
+    assert [one["code"] for one in document["diagnostics"]] == [f"F{n}" for n in range(1, 13)]
+    assert document["questions"] == len(found.probe.judged["on"])
+    assert probe_run(trained.run_dir, cache_dir, limit=2, page=tmp_path / "p.html").page
 
 
 def test_ask_gives_an_answer_document(trained: TrainReport, video: Path, tmp_path: Path) -> None:

@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from videolatent_cli import __version__
-from videolatent_cli.cli import ask, cache, data, demo, evaluate, export, probe, recipes, train
+from videolatent_cli.cli import (
+    ask,
+    bench,
+    cache,
+    data,
+    demo,
+    evaluate,
+    export,
+    probe,
+    recipes,
+    report,
+    train,
+)
 from videolatent_cli.cli.errors import ErrorGroup
 from videolatent_cli.logs import configure_logging
 
@@ -62,5 +74,7 @@ app.command("train", rich_help_panel="Train and evaluate")(train.train)
 app.add_typer(train.runs, name="runs", rich_help_panel="Train and evaluate")
 app.add_typer(evaluate.app, name="eval", rich_help_panel="Train and evaluate")
 app.command("probe", rich_help_panel="Train and evaluate")(probe.probe)
+app.command("report", rich_help_panel="Train and evaluate")(report.report)
+app.command("bench", rich_help_panel="Train and evaluate")(bench.bench)
 app.command("export", rich_help_panel="Train and evaluate")(export.export)
 app.command("ask", rich_help_panel="Ask")(ask.ask)

@@ -34,8 +34,8 @@ def print_table(
 
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        justify = "right" if index and not words else "left"
-        table.add_column(column, justify=justify, no_wrap=not words)
+        number = index > 0 and not words
+        table.add_column(column, justify="right" if number else "left", no_wrap=not words)
     for row in rows:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 160

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from videolatent_cli.evaluation.evaluate import Judged, accuracy
 from videolatent_cli.pipeline.ask import AskRequest, ask
@@ -19,6 +19,7 @@ from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.recipe import load_recipe, write_json
 from videolatent_cli.report.curves import plot_curves
 from videolatent_cli.shipped import shipped_recipe
+from videolatent_cli.training.metrics import peak_memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +93,7 @@ def run_demo(folder: Path, device: str, progress: Progress = silent) -> DemoRepo
             "videos": dataset.media_root,
         },
         seconds=time.perf_counter() - started,
-        peak_memory_bytes=_peak_memory_bytes(),
+        peak_memory_bytes=peak_memory_bytes(torch.device("cpu")),
     )
 
 
@@ -148,9 +149,3 @@ def _rows(
         )
         for name, test in tests
     ]
-
-
-def _peak_memory_bytes() -> int:
-    """Return the largest memory that this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

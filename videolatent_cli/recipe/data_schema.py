@@ -70,6 +70,8 @@ class EventWorldStreamData(Section):
 
     type: Literal["eventworld_stream"] = "eventworld_stream"
     """Kind of data set."""
+    split: Literal["train", "pretrain_1", "pretrain_2"] = "train"
+    """Kind of videos: four events each as in `train`, one event, or one to four."""
     questions_per_video: int = Field(6, ge=1)
     """Largest number of questions about one video."""
     families: list[str] = Field(["describe", "1-2 hops"], min_length=1)
@@ -79,7 +81,7 @@ class EventWorldStreamData(Section):
     forms_fraction: float = Field(0.0, ge=0, le=1)
     """Share of the questions that ask for a sentence, for the reasoning first, or for a wait."""
     first_index: int = Field(0, ge=0)
-    """Index of the first video of the `train` stream."""
+    """Index of the first video."""
 
 
 Data = Annotated[TripletsData | EventWorldData | EventWorldStreamData, Field(discriminator="type")]

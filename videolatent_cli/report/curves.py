@@ -2,47 +2,115 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    Log = Sequence[Mapping[str, Any]]
+    """Lines of a step log."""
 
-def plot_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
-    """Write a PNG with the answer loss of several runs, and the other parts of each.
+_COLUMNS = 2
 
-    Args:
-        logs: Lines of the step logs by run name.
-        path: The file.
-    """
+
+@dataclass(frozen=True)
+class Panel:
+    """One plot: named curves over steps."""
+
+    title: str
+    curves: Mapping[str, Sequence[tuple[int, float]]]
+
+
+def draw_panels(panels: Sequence[Panel]) -> bytes:
+    """Return a PNG with two plots a row."""
     # Heavy, and needs a backend without a screen before pyplot would choose one.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    rows = -(-len(panels) // _COLUMNS)
+    figure = Figure(figsize=(9, 4 if rows == 1 else 3 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    for name, lines in logs.items():
-        steps = [line["step"] for line in lines]
-        left.plot(steps, smoothed([line["parts"]["answer"] for line in lines]), label=name)
-        others = sorted({part for line in lines for part in line["parts"]} - {"answer"})
-        for part in others:
-            points = [
-                (line["step"], line["parts"][part]) for line in lines if part in line["parts"]
-            ]
-            right.plot(
-                [step for step, _ in points],
-                smoothed([value for _, value in points]),
-                label=f"{name}: {part}",
-            )
-    for axes, title in ((left, "answer loss (nats)"), (right, "other parts")):
-        axes.set(title=title, xlabel="step")
+    grid = figure.subplots(rows, _COLUMNS, squeeze=False).flatten()
+    for axes, panel in zip(grid, panels, strict=False):
+        for label, points in panel.curves.items():
+            steps = [step for step, _ in points]
+            axes.plot(steps, smoothed([value for _, value in points]), label=label)
+        axes.set(title=panel.title, xlabel="step")
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=8)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    data = io.BytesIO()
+    figure.savefig(data, dpi=120, format="png")
+    return data.getvalue()
+
+
+def comparison_panels(logs: Mapping[str, Log]) -> list[Panel]:
+    """Return the answer loss of several runs, and the other parts of each."""
+    return [
+        Panel("answer loss (nats)", {name: _parts(log)["answer"] for name, log in logs.items()}),
+        Panel(
+            "other parts",
+            {
+                f"{name}: {part}": points
+                for name, log in logs.items()
+                for part, points in _parts(log).items()
+                if part != "answer"
+            },
+        ),
+    ]
+
+
+def run_panels(log: Log) -> list[Panel]:
+    """Return everything that the log of one run says."""
+    ranks = {name: points for name, points in _latents(log).items() if name == "effective_rank"}
+    others = {name: points for name, points in _latents(log).items() if name not in ranks}
+    speed = _curve(log, lambda line: line["num_tokens"] / line["seconds"])
+    memory = _curve(log, lambda line: line["peak_memory_bytes"] / 1e9)
+    panels = [
+        Panel("loss by part", _parts(log)),
+        Panel("learning rate", {"backbone": _curve(log, lambda line: line["learning_rate"])}),
+        Panel("gradient norm", {"before clipping": _curve(log, lambda line: line["grad_norm"])}),
+        Panel("tokens per second", {"training": speed}),
+        Panel("peak memory (GB)", {"so far": memory}),
+        Panel("latents: similarity and scale", others),
+        Panel("latents: effective rank", ranks),
+    ]
+    return [panel for panel in panels if panel.curves]
+
+
+def _curve(log: Log, value: Callable[[Mapping[str, Any]], float]) -> list[tuple[int, float]]:
+    """Return one value of each line."""
+    return [(line["step"], value(line)) for line in log]
+
+
+def _parts(log: Log) -> dict[str, list[tuple[int, float]]]:
+    """Return each part of the loss, where it was computed; the answer first."""
+    return _named(log, "parts")
+
+
+def _latents(log: Log) -> dict[str, list[tuple[int, float]]]:
+    """Return each diagnostic of the latents."""
+    return _named(log, "latents")
+
+
+def _named(log: Log, key: str) -> dict[str, list[tuple[int, float]]]:
+    """Return the curves of all names below a key."""
+    names = dict.fromkeys(name for line in log for name in line[key])
+    return {
+        name: [(line["step"], line[key][name]) for line in log if name in line[key]]
+        for name in names
+    }
+
+
+def plot_curves(logs: Mapping[str, Log], path: Path) -> None:
+    """Write a PNG that compares runs, under a temporary name that is then renamed."""
     part_path = path.with_name(path.name + ".part")
-    figure.savefig(part_path, dpi=120, format="png")
+    part_path.write_bytes(draw_panels(comparison_panels(logs)))
     part_path.replace(path)
 
 

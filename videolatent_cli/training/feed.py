@@ -65,7 +65,7 @@ class StreamFeed:
         """Return micro batch `index`."""
         first = self._data.first_index + index * self._count
         pairs = eventworld_triplets(
-            "train",
+            self._data.split,
             range(first, first + self._count),
             self._data.families,
             self._data.questions_per_video,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from videolatent_cli.errors import DataError, ResourceError
-from videolatent_cli.training.metrics import latent_diagnostics
+from videolatent_cli.training.metrics import latent_diagnostics, peak_memory_bytes
 from videolatent_cli.training.optimizer import set_rate
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class StepResult:
     num_triplets: int
     num_tokens: int
     seconds: float
+    peak_memory_bytes: int
+    """Largest memory so far."""
 
 
 def train_steps(
@@ -103,6 +105,7 @@ def train_steps(
             num_triplets=count,
             num_tokens=tokens,
             seconds=time.perf_counter() - started,
+            peak_memory_bytes=peak_memory_bytes(module.model.backbone.device),
         )
 
 

@@ -1,8 +1,20 @@
-"""What the training log says of the latents: diagnostics F1, F2, F3 and F9."""
+"""What the training log says: memory, and of the latents the diagnostics F1, F2, F3 and F9."""
 
+import resource
+import sys
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Return the largest memory so far: what was allocated on a GPU, else what the process had."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def latent_diagnostics(

@@ -119,6 +119,8 @@ SPLITS = {
     "test_long": Split(6, num_events=(6, 8)),
     "test_crowd": Split(7, num_objects=(5,)),
     "test_look": Split(8, look=True),
+    "pretrain_1": Split(9, num_events=(1,)),
+    "pretrain_2": Split(10, num_events=(1, 2, 3, 4, 4)),
 }
 
 

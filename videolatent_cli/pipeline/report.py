@@ -1,0 +1,107 @@
+"""`vl report`: one page about one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from videolatent_cli.evaluation.ablation import ABLATIONS, REPLACING, Ablation
+from videolatent_cli.evaluation.evaluate import evaluate
+from videolatent_cli.evaluation.scorers import judge
+from videolatent_cli.model.batch import Prompter
+from videolatent_cli.model.generate import generate
+from videolatent_cli.pipeline.evaluate import TRIPLETS_AT_ONCE, held_out
+from videolatent_cli.pipeline.evidence import evidence_sheet, group_weights, moments
+from videolatent_cli.pipeline.models import TrainedModel, open_model
+from videolatent_cli.pipeline.progress import Progress, silent
+from videolatent_cli.pipeline.rundir import RunDir, run_details
+from videolatent_cli.report.page import write_page
+from videolatent_cli.report.run_page import Sample, run_blocks
+from videolatent_cli.store import FeatureCache
+from videolatent_cli.training.feed import Group, collate_groups, make_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from videolatent_cli.model.source import VideoSource
+    from videolatent_cli.model.videolatent import VideoLatent
+
+_NUM_EVIDENCE = 2
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """What `vl report` is asked for."""
+
+    run: Path
+    page: Path
+    data: Path | None = None
+    """Triplets to use instead of the recipe's; videos lie below the file's folder."""
+    limit: int = 32
+    """Most videos that are evaluated."""
+    samples: int = 4
+    """Questions that are shown with their evidence."""
+
+
+def report_run(
+    request: ReportRequest, cache_dir: Path, device: str = "auto", progress: Progress = silent
+) -> Path:
+    """Write the page of a run and return its path.
+
+    Args:
+        request: Which run, and what to show.
+        cache_dir: Folder of caches.
+        device: A torch device, or `auto`.
+        progress: Called with (what, done, total).
+
+    Raises:
+        EnvironmentProblemError: Where the folder is no run, or has no checkpoint.
+    """
+    details = run_details(request.run)
+    trained = open_model(request.run, device)
+    dataset = held_out(trained, request.data, cache_dir, progress)
+    split = next(iter(dataset.splits))
+    source = trained.source(FeatureCache(cache_dir))
+    groups = make_groups(dataset, split, TRIPLETS_AT_ONCE)[: request.limit]
+    wanted = _ablations(trained.model)
+    judged = evaluate(trained.model, source, groups, wanted, partial(progress, f"evaluate {split}"))
+    samples = [_sample(trained, source, group) for group in _spread(groups, request.samples)]
+    run = RunDir(request.run)
+    recipe = (request.run / "recipe.yaml").read_text(encoding="utf-8")
+    blocks = run_blocks(details, recipe, list(run.read_log()), split, judged, samples)
+    write_page(request.page, f"Run {request.run}", blocks)
+    return request.page
+
+
+def _ablations(model: VideoLatent) -> list[Ablation]:
+    """Return the ablations that a model allows."""
+    if model.injection is None:
+        return ["on"]
+    return [name for name in ABLATIONS if model.injection.num_blocks or name not in REPLACING]
+
+
+def _spread(groups: Sequence[Group], count: int) -> list[Group]:
+    """Return one question of each of some videos, the deepest that the video has."""
+    chosen = list({group.clip: group for group in groups}.values())[:count]
+    return [
+        Group(group.clip, (max(group.triplets, key=lambda t: int(t.meta.get("hops", 0))),))
+        for group in chosen
+    ]
+
+
+def _sample(trained: TrainedModel, source: VideoSource, group: Group) -> Sample:
+    """Answer one question and show what the answer rests on."""
+    model, (triplet,) = trained.model, group.triplets
+    prompter = Prompter(model.backbone)
+    batch = collate_groups([group], source, prompter).to(model.backbone.device)
+    out = generate(model, batch, prompter.end_of_turn)
+    (features,) = source.features([group.clip])
+    weights = group_weights(out, features) or []
+    evidence = moments(group.clip, features, weights, _NUM_EVIDENCE)
+    answer = prompter.decode(out.token_ids[0])
+    verdict = judge(triplet, answer)
+    title = f"{triplet.question}\n{answer} ({verdict}; right: {triplet.answer})"
+    sheet = evidence_sheet(trained, group.clip, title, weights, evidence)
+    return Sample(triplet.question, answer, triplet.answer, verdict, sheet)
