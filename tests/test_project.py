@@ -84,3 +84,38 @@ def test_functions_stay_short() -> None:
                 if length > 70:
                     long.append((path.name, node.name, length))
     assert not long
+
+
+def test_ablation_recipes_differ_from_the_whole_method_only_in_what_they_name() -> None:
+    from videolatent_cli.recipe import load_recipe, resolved
+    from videolatent_cli.shipped import shipped_recipe, shipped_recipes
+
+    allowed = {
+        "sft": "latent loss training.max_steps",
+        "markers": "latent loss",
+        "pause": "latent loss",
+        "coconut": "latent loss",
+        "ce": "loss",
+        "alignment": "loss",
+        "diversity": "loss",
+        "pair": "loss",
+        "teacher": "loss",
+        "cot": "latent loss data.target data.rationale",
+        "blocks": "latent",
+        "latents": "latent",
+        "relook": "latent",
+        "leak": "latent loss data.seen",
+    }
+    names = [n.split("/")[1] for n in shipped_recipes() if n.startswith("eventworld/")]
+    assert {name.split("_")[0] for name in names} == {"full", *allowed}
+    whole = resolved(load_recipe(shipped_recipe("eventworld/full")))
+    for name in set(names) - {"full"}:
+        found = resolved(load_recipe(shipped_recipe(f"eventworld/{name}")))
+        changed = {
+            f"{section}.{key}" if section in ("data", "training") else section
+            for section, value in whole.items()
+            for key in (value if section in ("data", "training") else [None])
+            if found[section] != value and (key is None or found[section][key] != value[key])
+        }
+        assert changed, name
+        assert changed <= set(allowed[name.split("_")[0]].split()), name
