@@ -238,7 +238,8 @@ def run(preset: str = "cpu") -> str:
         for row in names
         if (found := [c for (name, _), c in cells.items() if name == row])
     }
-    parts = [_table(preset, rows, split) for split in SPLITS if rows]
+    measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
+    parts = [_table(preset, rows, split) for split in measured]
     return (
         "## Ablation\n\nRecipes of `recipes/eventworld`, same backbone, data, steps and seeds; "
         "accuracy pooled over seeds with 95 % Wilson intervals, differences paired by question "
