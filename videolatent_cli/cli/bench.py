@@ -17,7 +17,7 @@ def bench(  # noqa: PLR0913 - the options of the command
     recipe: RecipePath,
     overrides: Overrides = None,
     trace_tokens: Annotated[
-        int, typer.Option(min=1, help="Length of a chain of thought [Video-R1's mean: 385].")
+        int, typer.Option(min=1, help="Length of a chain of thought (Video-R1's mean: 385).")
     ] = 385,
     question_tokens: Annotated[int, typer.Option(min=1, help="Length of a question.")] = 120,
     answer_tokens: Annotated[int, typer.Option(min=1, help="Length of an answer.")] = 4,

@@ -51,8 +51,8 @@ def render(
     world: Annotated[Literal["eventworld"], typer.Argument(help="What to render.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder.")],
     videos: Annotated[int, typer.Option(min=1, help="Videos of each split.")] = 100,
-    split: Annotated[list[str] | None, typer.Option(help="Splits [default: train].")] = None,
-    families: Annotated[list[str] | None, typer.Option(help="Families [default: all].")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Splits (default: train).")] = None,
+    families: Annotated[list[str] | None, typer.Option(help="Families (default: all).")] = None,
     questions: Annotated[int, typer.Option(min=1, help="Most questions about a video.")] = 8,
 ) -> None:
     """Render EventWorld: real video files, and their questions as SPLIT.jsonl.

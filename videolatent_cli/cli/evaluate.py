@@ -20,15 +20,15 @@ app = typer.Typer(cls=DefaultGroup, help="Accuracy of a run; what its latents ar
 
 @app.command("run")
 def evaluate(  # noqa: PLR0913 - the options of the command
-    run: Annotated[Path | None, typer.Argument(help="Run folder [default: newest].")] = None,
-    data: Annotated[Path | None, typer.Option(help="Triplets [default: the recipe's].")] = None,
+    run: Annotated[Path | None, typer.Argument(help="Run folder (default: newest).")] = None,
+    data: Annotated[Path | None, typer.Option(help="Triplets (default: the recipe's).")] = None,
     ablate: Annotated[
         str | None,
-        typer.Option(help="latents=off,markers,zero,mean,shuffle,noise: measure these too."),
+        typer.Option(help="Measure too: latents=off,shuffle (also markers, zero, mean, noise)."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Most videos of a split.")] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer [default: 32, or 128 of rationales].")
+        int | None, typer.Option(min=1, help="Longest answer (default: 32, or 128 of rationales).")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Write the document with all answers.")

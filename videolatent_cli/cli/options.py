@@ -16,7 +16,7 @@ Device = Annotated[
 CacheDir = Annotated[Path, typer.Option("--cache-dir", envvar="VL_CACHE", help="Folder of caches.")]
 Run = Annotated[
     Path | None,
-    typer.Option("--run", help="Run folder [default: newest in runs/, else the embedded model]."),
+    typer.Option("--run", help="Run folder (default: newest in runs/, else the embedded model)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]

@@ -12,11 +12,11 @@ from videolatent_cli.cli.output import print_json, print_table, progress_bars
 
 
 def probe(
-    run: Annotated[Path | None, typer.Argument(help="Run folder [default: newest].")] = None,
-    data: Annotated[Path | None, typer.Option(help="Triplets [default: the recipe's].")] = None,
+    run: Annotated[Path | None, typer.Argument(help="Run folder (default: newest).")] = None,
+    data: Annotated[Path | None, typer.Option(help="Triplets (default: the recipe's).")] = None,
     limit: Annotated[int, typer.Option(min=2, help="Most videos.")] = 32,
     html: Annotated[
-        Path | None, typer.Option(help="The page [default: probe.html in the run folder].")
+        Path | None, typer.Option(help="The page (default: probe.html in the run folder).")
     ] = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,

@@ -20,7 +20,7 @@ def init(
     ),
     backbone: Annotated[str, typer.Option(help="Hub id or folder of a model, or tiny.")] = "tiny",
     data: Annotated[
-        str | None, typer.Option(help="Your triplets (JSON Lines) [default: EventWorld].")
+        str | None, typer.Option(help="Your triplets (JSON Lines) (default: EventWorld).")
     ] = None,
 ) -> None:
     """Write a commented starter recipe.
@@ -60,7 +60,7 @@ def cat_recipe(name: Annotated[str, typer.Argument(help="A name of 'vl recipes l
 @app.command("cp")
 def copy_recipe(
     name: Annotated[str, typer.Argument(help="A name of 'vl recipes ls'.")],
-    destination: Annotated[Path | None, typer.Argument(help="[default: NAME.yaml]")] = None,
+    destination: Annotated[Path | None, typer.Argument(help="(default: NAME.yaml)")] = None,
 ) -> None:
     """Copy a shipped recipe, to change it."""
     from videolatent_cli.shipped import shipped_recipe

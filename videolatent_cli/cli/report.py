@@ -14,9 +14,9 @@ from videolatent_cli.cli.output import progress_bars
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     html: Annotated[
-        Path | None, typer.Option(help="The page [default: report.html in the run folder].")
+        Path | None, typer.Option(help="The page (default: report.html in the run folder).")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Triplets [default: the recipe's].")] = None,
+    data: Annotated[Path | None, typer.Option(help="Triplets (default: the recipe's).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Most videos that are evaluated.")] = 32,
     samples: Annotated[int, typer.Option(min=0, help="Questions shown with evidence.")] = 4,
     cache_dir: CacheDir = DEFAULT_CACHE,

@@ -26,7 +26,7 @@ runs = typer.Typer(no_args_is_help=True, help="List and show runs.")
 def train(  # noqa: PLR0913 - the options of the command
     recipe: RecipePath,
     overrides: Overrides = None,
-    run_dir: Annotated[Path | None, typer.Option(help="[default: runs/NAME of the recipe]")] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="(default: runs/NAME of the recipe)")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Insist that there is a run to go on with.")
     ] = False,
