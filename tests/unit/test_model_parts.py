@@ -10,7 +10,7 @@ import torch
 from tests.factories import frame_batch, make_recipe, small_backbone, small_model
 from videolatent_cli.errors import EnvironmentProblemError, IncompatibleError
 from videolatent_cli.model import attention
-from videolatent_cli.model.attention import choose_attention
+from videolatent_cli.model.attention import choose_attention, explain_attention
 from videolatent_cli.model.backbone import TINY_FOLDER, load_backbone
 from videolatent_cli.model.batch import Example, Prompter, pad
 from videolatent_cli.model.cached import features_row, frames_row, row_features, row_frames
@@ -182,6 +182,11 @@ def test_attention_choice(monkeypatch: pytest.MonkeyPatch) -> None:
         EnvironmentProblemError, match="flash_attention_2 cannot run, it needs a CUDA"
     ):
         choose_attention("flash_attention_2", "cpu")
+    assert explain_attention("sdpa", "cpu") == "sdpa, as the recipe says"
+    assert explain_attention("auto", "cpu") == (
+        "sdpa (flash_attention_4, flash_attention_3, flash_attention_2: "
+        "it needs a CUDA GPU, got device 'cpu')"
+    )
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     attention._obstacle.cache_clear()
     with pytest.raises(EnvironmentProblemError, match="'flash-attn' is not installed: pip install"):

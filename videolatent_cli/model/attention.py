@@ -37,6 +37,21 @@ def choose_attention(wanted: str, device: str) -> str:
     return wanted
 
 
+def explain_attention(wanted: str, device: str) -> str:
+    """Return the kernel that runs and why no faster one does, for the log."""
+    kernel = choose_attention(wanted, device)
+    better = list(_PACKAGES)
+    if wanted != "auto":
+        return f"{kernel}, as the recipe says"
+    if kernel in better:
+        better = better[: better.index(kernel)]
+    reasons: dict[str, list[str]] = {}
+    for name in better:
+        reasons.setdefault(_obstacle(name, device), []).append(name)
+    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return f"{kernel} ({why})" if why else kernel
+
+
 @cache
 def _obstacle(name: str, device: str) -> str:
     """Return why a kernel cannot run on a device, or an empty text."""

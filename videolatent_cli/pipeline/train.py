@@ -10,6 +10,7 @@ from loguru import logger
 
 from videolatent_cli.data.dataset import TRAIN
 from videolatent_cli.logs import log_file
+from videolatent_cli.model.attention import explain_attention
 from videolatent_cli.model.checkpoint import (
     describe_checkpoint,
     find_checkpoint,
@@ -118,7 +119,9 @@ def train(
         previous = find_checkpoint(run.path)
         if previous is not None and previous.finished:
             return TrainReport(run.path, previous.folder, previous.step, previous.step, None, 0.0)
-    model = build_model(recipe, check_device(request.device))
+    device = check_device(request.device)
+    logger.info("attention: {}", explain_attention(recipe.backbone.attention, device))
+    model = build_model(recipe, device)
     feed = make_feed(recipe, model, request.base_dir, request.cache_dir, progress)
     run.claim(recipe, request.source, list(request.overrides), feed.fingerprint, request.base_dir)
     with run.lock(), log_file(run.path / "train.log"), StopRequest() as stop:
