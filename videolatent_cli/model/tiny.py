@@ -1,6 +1,6 @@
 """The embedded backbone: a small Qwen2.5-VL with a vocabulary of words, made from scratch.
 
-Its weights come from `recipes/tiny_backbone.yaml`; this module makes everything else of its folder.
+Its weights come from `recipes/tiny_backbone.yaml` and `tiny_backbone_2.yaml`; this module makes everything else of its folder.
 """
 
 import json
@@ -32,6 +32,7 @@ WORDS = tuple(
     was is first last different times before after that list events so next previous and or
     of to in on it what when who video does do direction with an one two three four five
     correct answer options option true false not none begin ends scene thing things other
+    say sentence think wait words order step by please answered
     """.split()  # noqa: SIM905 - a table of words reads better as text
 )
 """The vocabulary; everything else becomes the unknown token, and `vl ask` says so."""
