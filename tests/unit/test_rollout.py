@@ -1,5 +1,6 @@
 """Backbone, injection, rollout: identities and gradients on real transformers classes."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -197,7 +198,7 @@ def make_memory_of(rows: int, seed: int = 0) -> Memory:
     vectors = torch.randn(rows, 5, 32, generator=generator)
     mask = torch.ones(rows, 5, dtype=torch.bool)
     mask[0, 3:] = False
-    return Memory(vectors, mask, 1)
+    return Memory(vectors, mask, torch.arange(5).expand(rows, -1) * mask)
 
 
 def test_relook_never_looks_at_padding_and_needs_a_memory() -> None:
@@ -218,6 +219,24 @@ def test_memory_of_frames_is_the_spatial_mean_and_has_no_gradient(model: VideoLa
     assert tokens.vectors.shape == (1, 32, 32)
     assert not frames.vectors.requires_grad
     assert make_memory([features], "none") is None
+
+
+@pytest.mark.parametrize("relook", ["frames", "tokens"])
+def test_attention_counts_frame_groups_whatever_the_size_of_the_video(
+    model: VideoLatent, relook: str
+) -> None:
+    long = model.backbone.encode_video(frame_batch(0, 8))
+    short = model.backbone.encode_video(frame_batch(1, 4))
+    short = dataclasses.replace(short, embeds=short.embeds[::4], grid=(2, 4, 4))
+    memory = make_memory([long, short], relook)
+    assert memory is not None
+    weights = torch.rand(2, 3, memory.vectors.shape[1]) * memory.mask[:, None]
+    looked = memory.by_group(weights)
+    assert looked.shape == (2, 3, 4)
+    assert looked[1, :, 2:].abs().max() == 0
+    assert torch.allclose(looked.sum(-1), weights.sum(-1))
+    per_group = int(memory.mask[1].sum()) // 2
+    assert torch.allclose(looked[1, :, 0], weights[1, :, :per_group].sum(-1))
 
 
 def test_bottleneck_sees_the_video_only_through_the_latents(model: VideoLatent) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,12 +28,20 @@ class Memory:
     vectors: Float[Tensor, "batch memory dim"]
     """Float32, without gradient."""
     mask: Bool[Tensor, "batch memory"]
-    tokens_per_group: int
-    """Memory vectors of one frame group: 1 with `relook: frames`."""
+    group: Int[Tensor, "batch memory"]
+    """Frame group of each vector; 0 at padding."""
 
     def rows(self, index: Tensor) -> Memory:
         """Return the memory of the rows `index`."""
-        return Memory(self.vectors[index], self.mask[index], self.tokens_per_group)
+        return Memory(self.vectors[index], self.mask[index], self.group[index])
+
+    def by_group(
+        self, weights: Float[Tensor, "batch latent memory"]
+    ) -> Float[Tensor, "batch latent group"]:
+        """Return attention summed over the vectors of each frame group; 0 beyond a video's last."""
+        count = int(self.group.max()) + 1
+        place = self.group[:, None].expand_as(weights)
+        return weights.new_zeros(*weights.shape[:2], count).scatter_add(-1, place, weights)
 
 
 def make_memory(features: list[VideoFeatures], relook: str) -> Memory | None:
@@ -47,18 +56,17 @@ def make_memory(features: list[VideoFeatures], relook: str) -> Memory | None:
     """
     if relook == "none":
         return None
-    per_group = [len(f.embeds) // f.grid[0] for f in features]
-    rows = []
-    for video, count in zip(features, per_group, strict=True):
-        tokens = video.embeds.detach().float().view(video.grid[0], count, -1)
+    vectors, groups = [], []
+    for video in features:
+        count = video.grid[0]
+        tokens = video.embeds.detach().float().view(count, -1, video.embeds.shape[-1])
         kept = tokens.mean(1, keepdim=True) if relook == "frames" else tokens
         kept = _unit_rms(kept) + _time_code(video.group_seconds, kept.shape[-1])[:, None].to(kept)
-        rows.append(kept.flatten(0, 1))
-    mask = nn.utils.rnn.pad_sequence(
-        [torch.ones(len(row), dtype=torch.bool, device=row.device) for row in rows], True
-    )
-    vectors = nn.utils.rnn.pad_sequence(rows, True)
-    return Memory(vectors, mask, 1 if relook == "frames" else per_group[0])
+        vectors.append(kept.flatten(0, 1))
+        groups.append(torch.arange(count, device=kept.device).repeat_interleave(kept.shape[1]))
+    pad = partial(nn.utils.rnn.pad_sequence, batch_first=True)
+    mask = pad([torch.ones_like(group, dtype=torch.bool) for group in groups])
+    return Memory(pad(vectors), mask, pad(groups))
 
 
 def _unit_rms(x: Float[Tensor, "*any dim"]) -> Float[Tensor, "*any dim"]:
@@ -142,14 +150,15 @@ class LatentInjection(nn.Module):
         hidden: Float[Tensor, "batch latent dim"],
         memory: Memory | None,
         block: int,
-    ) -> tuple[Float[Tensor, "batch latent dim"], Float[Tensor, "batch latent memory"] | None]:
-        """Return the latents of a block, float32, and where they looked."""
+    ) -> tuple[Float[Tensor, "batch latent dim"], Float[Tensor, "batch latent group"] | None]:
+        """Return the latents of a block, float32, and how much they looked at each frame group."""
         u = self.norm(hidden.float())
         out = u + self.down(F.gelu(self.up(u))) + self.identity[block]
-        weights = None
+        looked = None
         if self.relook is not None:
             if memory is None:
                 raise ValueError("LatentInjection: a re-look needs a memory, got None")
             seen, weights = self.relook(u, memory)
             out = out + self.gate.tanh() * seen
-        return self.scale * _unit_rms(out), weights
+            looked = memory.by_group(weights)
+        return self.scale * _unit_rms(out), looked

@@ -23,8 +23,8 @@ class Rollout:
 
     latents: Float[Tensor, "batch latent dim"]
     """z, float32, block by block; the latent axis is 0 without blocks."""
-    attention: Float[Tensor, "batch latent memory"] | None
-    """Where each latent looked again."""
+    attention: Float[Tensor, "batch latent group"] | None
+    """How much each latent looked again at each frame group; a row sums to 1."""
     by_layer: tuple[Float[Tensor, "batch position dim"], ...]
     """Hidden states at the latents and the end marker, for each layer asked for."""
     end_hidden: Float[Tensor, "batch 1 dim"]

@@ -59,10 +59,20 @@ class VideoLatent(nn.Module):
         self.latent = latent
         self.injection: LatentInjection | None = None
         if latent is not None:
-            table = backbone.core.get_input_embeddings().weight
-            rms = float(table.detach().float().square().mean().sqrt())
-            prompt_end = table[Prompter(backbone).question("")[-1]]
-            self.injection = LatentInjection(latent, prompt_end, rms).to(backbone.device)
+            last = Prompter(backbone).question("")[-1]
+            prompt_end = backbone.core.get_input_embeddings().weight[last]
+            injection = LatentInjection(latent, prompt_end, self.embedding_rms())
+            self.injection = injection.to(backbone.device)
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of latents; 0 for markers or pause tokens alone, and for the plain backbone."""
+        return self.injection.num_blocks if self.injection is not None else 0
+
+    def embedding_rms(self) -> float:
+        """Return the RMS of the backbone's token embeddings, the scale that latents start at."""
+        table: Tensor = self.backbone.core.get_input_embeddings().weight
+        return float(table.detach().float().square().mean().sqrt())
 
     def layers_at(self, depths: list[float]) -> tuple[int, ...]:
         """Return the layers at fractions of the depth, such as (2, 3, 4) of 4."""

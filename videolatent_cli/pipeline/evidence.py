@@ -31,9 +31,8 @@ def group_weights(out: Generated, features: VideoFeatures, row: int = 0) -> list
     """
     if out.rollout is None or out.rollout.attention is None:
         return None
-    looked = out.rollout.attention[row].mean(0)
-    groups = features.grid[0]
-    return [float(w) for w in looked.view(groups, -1).sum(1)] if looked.numel() else None
+    looked: list[float] = out.rollout.attention[row].mean(0)[: features.grid[0]].tolist()
+    return looked
 
 
 def moments(
