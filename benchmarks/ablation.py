@@ -5,7 +5,7 @@
     python -m benchmarks ablation                                   the tables from what is there
 
 Each run is kept as one JSON file in docs/ablation/PRESET, so the grid can be stopped and started
-again; a file made with another recipe is made anew.
+again; a file made with another recipe or backbone is made anew.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from benchmarks.measure import table
+from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.evaluation.evaluate import Judged
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
+from videolatent_cli.model.backbone import TINY_FOLDER
 from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
 from videolatent_cli.pipeline.rundir import RunDir
 from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.recipe import Recipe, load_recipe, recipe_hash
+from videolatent_cli.recipe.data_schema import EventWorldData
 from videolatent_cli.shipped import shipped_recipe, shipped_recipes
 
 FOLDER = Path(__file__).parents[1] / "docs" / "ablation"
@@ -44,16 +48,18 @@ MAIN = (
     "cot_noisy",
 )
 LEAKS = ("leak_nothing", "leak_ends", "leak_shuffled")
-PRESETS: dict[str, list[str]] = {
-    "cpu": [],
-    "gpu": [
-        "data.num_videos=8000",
-        "data.num_eval_videos=1000",
-        "training.max_steps=4000",
-        "training.videos_per_batch=16",
-    ],
+PRESETS: dict[str, tuple[int, list[str]]] = {
+    "cpu": (1, []),
+    "gpu": (
+        10,
+        [
+            "data.num_videos=8000",
+            "data.num_eval_videos=1000",
+            "training.videos_per_batch=16",
+        ],
+    ),
 }
-"""What a preset changes of the recipes, which are sized for two CPU cores."""
+"""Factor of the steps, and what else a preset changes; the recipes are sized for two CPU cores."""
 ABLATIONS = ("off", "markers", "mean", "shuffle", "noise")
 
 
@@ -64,24 +70,37 @@ class Cell:
     row: str
     seed: int
     recipe_hash: str
+    backbone: str
     seconds_per_step: float
     train_seconds: float
     splits: dict[str, dict[str, str]]
     """By split and ablation: one character a question, 1 where it was answered rightly."""
-    questions: dict[str, list[list[Any]]]
-    """By split: [video, hops] of each question."""
 
 
 def recipe_of(row: str, preset: str, seed: int) -> tuple[Path, Recipe, list[str]]:
     """Return file, recipe and overrides of a cell."""
     path = shipped_recipe(f"eventworld/{row}")
-    overrides = [*PRESETS[preset], f"training.seed={seed}"]
-    if row == "sft_long" and preset != "cpu":
-        steps = load_recipe(path).training.max_steps or 0
-        base = load_recipe(shipped_recipe("eventworld/sft")).training.max_steps or 1
-        wanted = load_recipe(path, PRESETS[preset]).training.max_steps or 0
-        overrides.append(f"training.max_steps={round(wanted * steps / base)}")
+    factor, changes = PRESETS[preset]
+    steps = factor * (load_recipe(path).training.max_steps or 0)
+    overrides = [*changes, f"training.seed={seed}", f"training.max_steps={steps}"]
     return path, load_recipe(path, overrides), overrides
+
+
+@cache
+def backbone_hash() -> str:
+    """Return what the embedded backbone's weights are known by."""
+    return sha256((TINY_FOLDER / "model.safetensors").read_bytes()).hexdigest()[:12]
+
+
+@cache
+def questions(preset: str, split: str) -> tuple[tuple[str, int], ...]:
+    """Return video and hops of each question of a split, in the order of a cell's answers."""
+    data = recipe_of("full", preset, 0)[1].data
+    assert isinstance(data, EventWorldData)
+    pairs = eventworld_triplets(
+        split, range(data.num_eval_videos), data.families, data.questions_per_video
+    )
+    return tuple((t.video, int(str(t.meta["hops"]))) for _, found in pairs for t in found)
 
 
 def measure(row: str, preset: str, seed: int, cache_dir: Path, device: str) -> Cell:
@@ -109,14 +128,11 @@ def measure(row: str, preset: str, seed: int, cache_dir: Path, device: str) -> C
         row=row,
         seed=seed,
         recipe_hash=recipe_hash(recipe),
+        backbone=backbone_hash(),
         seconds_per_step=seconds[len(seconds) // 2],
         train_seconds=sum(seconds),
         splits={
             split: {name: bits(judged) for name, judged in by_name.items()}
-            for split, by_name in found.items()
-        },
-        questions={
-            split: [[one.triplet.video, one.triplet.meta["hops"]] for one in by_name["on"]]
             for split, by_name in found.items()
         },
     )
@@ -127,37 +143,53 @@ def bits(judged: list[Judged]) -> str:
     return "".join("1" if one.right else "0" for one in judged)
 
 
-def load_cells(preset: str) -> dict[tuple[str, int], Cell]:
-    """Return what was measured with the recipes as they are now."""
-    cells = {}
-    for path in sorted((FOLDER / preset).glob("*.json")):
-        cell = Cell(**json.loads(path.read_text(encoding="utf-8")))
-        if cell.recipe_hash == recipe_hash(recipe_of(cell.row, preset, cell.seed)[1]):
-            cells[cell.row, cell.seed] = cell
-    return cells
+def load_cell(path: Path, preset: str) -> Cell | None:
+    """Return a cell, None where it is not there or its recipe or backbone has changed since."""
+    if not path.exists():
+        return None
+    cell = Cell(**json.loads(path.read_text(encoding="utf-8")))
+    now = recipe_hash(recipe_of(cell.row, preset, cell.seed)[1])
+    return cell if (cell.recipe_hash, cell.backbone) == (now, backbone_hash()) else None
 
 
-def pooled(
-    cells: list[Cell], split: str, deep: bool, name: str = "on"
-) -> tuple[list[bool], list[str]]:
-    """Return right answers and videos of several seeds, of 3 hops and more or of fewer."""
-    right, videos = [], []
-    for cell in cells:
-        for bit, (video, hops) in zip(cell.splits[split][name], cell.questions[split], strict=True):
-            if (hops >= 3) == deep:
-                right.append(bit == "1")
-                videos.append(video)
-    return right, videos
+def load_rows(preset: str) -> dict[str, list[Cell]]:
+    """Return the cells of each row that has some, the main rows first."""
+    cells = [load_cell(path, preset) for path in sorted((FOLDER / preset).glob("*.json"))]
+    others = [name.removeprefix("eventworld/") for name in shipped_recipes()]
+    names = dict.fromkeys((*MAIN, *LEAKS, *others))
+    rows = {row: [cell for cell in cells if cell and cell.row == row] for row in names}
+    return {row: found for row, found in rows.items() if found}
 
 
-def gain(a: list[Cell], b: list[Cell], split: str, deep: bool) -> Difference | None:
+@dataclass(frozen=True)
+class Part:
+    """Some questions of a split: those of 3 hops and more, or of fewer."""
+
+    preset: str
+    split: str
+    deep: bool = True
+
+    def videos(self) -> list[str]:
+        """Return the video of each question."""
+        return [v for v, hops in questions(self.preset, self.split) if (hops >= 3) == self.deep]
+
+    def right(self, cell: Cell, name: str = "on") -> list[bool]:
+        """Return which questions a cell answers rightly under an ablation."""
+        asked = questions(self.preset, self.split)
+        answers = zip(cell.splits[self.split][name], asked, strict=True)
+        return [bit == "1" for bit, (_, hops) in answers if (hops >= 3) == self.deep]
+
+    def pooled(self, cells: list[Cell], name: str = "on") -> list[bool]:
+        """Return the same for several seeds, one after the other."""
+        return [right for cell in cells for right in self.right(cell, name)]
+
+
+def gain(a: list[Cell], b: list[Cell], part: Part) -> Difference | None:
     """Return the paired difference of two rows over the seeds that both have."""
     seeds = sorted({cell.seed for cell in a} & {cell.seed for cell in b})
-    if not seeds:
-        return None
-    chosen = [[cell for cell in row if cell.seed in seeds] for row in (a, b)]
-    (right_a, videos), (right_b, _) = (pooled(row, split, deep) for row in chosen)
-    return paired_difference(right_a, right_b, videos) if right_a else None
+    right_a, right_b = (part.pooled([cell for cell in row if cell.seed in seeds]) for row in (a, b))
+    videos = part.videos() * len(seeds)
+    return paired_difference(right_a, right_b, videos) if videos else None
 
 
 def _share(right: list[bool]) -> str:
@@ -177,37 +209,41 @@ def _points(found: Difference | None) -> str:
 def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
     """Return one split: each row against plain SFT."""
     base = rows.get("sft", [])
-    lines = []
-    for row, cells in rows.items():
-        if split not in cells[0].splits:
-            continue
-        deep, shallow = pooled(cells, split, True)[0], pooled(cells, split, False)[0]
-        lines.append(
-            [
-                row,
-                str(len(cells)),
-                _share(shallow),
-                _share(deep),
-                _points(gain(cells, base, split, True)) if row != "sft" else "",
-            ]
-        )
+    deep, shallow = Part(preset, split), Part(preset, split, deep=False)
+    lines = [
+        [
+            row,
+            str(len(cells)),
+            _share(shallow.pooled(cells)),
+            _share(deep.pooled(cells)),
+            _points(gain(cells, base, deep)) if row != "sft" else "",
+        ]
+        for row, cells in rows.items()
+        if split in cells[0].splits
+    ]
     return f"### {split}, preset {preset}\n\n" + table(
         ["recipe", "seeds", "1-2 hops", "3-5 hops", "3-5 hops over plain SFT, points"], lines
     )
 
 
-def _causal(rows: dict[str, list[Cell]]) -> str:
+def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
     """Return what replacing the latents costs on the deep questions of test_iid."""
-    lines = []
-    for row, cells in rows.items():
-        if set(cells[0].splits["test_iid"]) == {"on"}:
-            continue
-        own, videos = pooled(cells, "test_iid", True)
-        costs = [
-            _points(paired_difference(own, pooled(cells, "test_iid", True, name)[0], videos))
-            for name in ABLATIONS
+    part = Part(preset, "test_iid")
+    lines = [
+        [
+            row,
+            *(
+                _points(
+                    paired_difference(
+                        part.pooled(cells), part.pooled(cells, name), part.videos() * len(cells)
+                    )
+                )
+                for name in ABLATIONS
+            ),
         ]
-        lines.append([row, *costs])
+        for row, cells in rows.items()
+        if set(ABLATIONS) <= cells[0].splits["test_iid"].keys()
+    ]
     return "### Points lost on 3-5 hops of test_iid when the latents are replaced\n\n" + table(
         ["recipe", *ABLATIONS], lines
     )
@@ -230,14 +266,7 @@ def _costs(rows: dict[str, list[Cell]]) -> str:
 
 def run(preset: str = "cpu") -> str:
     """Return the section from the files that are there."""
-    cells = load_cells(preset)
-    order = [name.removeprefix("eventworld/") for name in shipped_recipes()]
-    names = [*MAIN, *LEAKS, *(name for name in order if name not in (*MAIN, *LEAKS))]
-    rows = {
-        row: found
-        for row in names
-        if (found := [c for (name, _), c in cells.items() if name == row])
-    }
+    rows = load_rows(preset)
     measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
     parts = [_table(preset, rows, split) for split in measured]
     return (
@@ -245,7 +274,9 @@ def run(preset: str = "cpu") -> str:
         "accuracy pooled over seeds with 95 % Wilson intervals, differences paired by question "
         "with a 95 % bootstrap over videos. `python -m benchmarks.ablation --preset cpu --seeds "
         "3`, then `python -m benchmarks ablation`.\n\n"
-        + "\n\n".join([*parts, _causal(rows), _costs(rows)] if rows else ["Nothing measured yet."])
+        + "\n\n".join(
+            [*parts, _causal(preset, rows), _costs(rows)] if rows else ["Nothing measured yet."]
+        )
     )
 
 
@@ -262,16 +293,13 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(asked.seeds):
         for row in asked.rows:
-            if (row, seed) in load_cells(asked.preset):
+            path = folder / f"{row}-{seed}.json"
+            if load_cell(path, asked.preset):
                 continue
             cell = measure(row, asked.preset, seed, asked.cache_dir, asked.device)
-            path = folder / f"{row}-{seed}.json"
-            path.write_text(json.dumps(cell.__dict__, separators=(",", ":")) + "\n", "utf-8")
-            right = pooled([cell], "test_iid", True)[0]
-            print(
-                f"{row} seed {seed}: 3-5 hops {_share(right)}, {cell.train_seconds:.0f} s",
-                flush=True,
-            )
+            path.write_text(json.dumps(asdict(cell), separators=(",", ":")) + "\n", "utf-8")
+            right = Part(asked.preset, "test_iid").right(cell)
+            print(f"{row} seed {seed}: 3-5 hops {_share(right)}, {cell.train_seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -1,40 +1,70 @@
 """The tables of the grid, from cells made by hand."""
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import ablation
-from benchmarks.ablation import Cell, gain, load_cells, pooled, recipe_of, run
+from benchmarks.ablation import (
+    Cell,
+    Part,
+    backbone_hash,
+    gain,
+    load_cell,
+    load_rows,
+    questions,
+    recipe_of,
+    run,
+)
 from videolatent_cli.recipe import recipe_hash
 
-QUESTIONS = {"test_iid": [["a", 1], ["a", 3], ["b", 4], ["b", 5]]}
+DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", deep=False)
+
+
+@pytest.fixture(autouse=True)
+def four_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (("a", 1), ("a", 3), ("b", 4), ("b", 5))
+    monkeypatch.setattr(ablation, "questions", lambda preset, split: asked)
 
 
 def cell(row: str, seed: int, **answers: str) -> Cell:
     splits = {"test_iid": answers}
-    return Cell(row, seed, recipe_hash(recipe_of(row, "cpu", seed)[1]), 0.5, 9.0, splits, QUESTIONS)
+    recipe = recipe_hash(recipe_of(row, "cpu", seed)[1])
+    return Cell(row, seed, recipe, backbone_hash(), 0.5, 9.0, splits)
+
+
+def test_questions_are_those_that_a_run_is_asked() -> None:
+    asked = questions("cpu", "test_iid")
+    data = recipe_of("sft", "cpu", 0)[1].data
+    assert data.type == "eventworld"
+    assert len({video for video, _ in asked}) == data.num_eval_videos
+    assert {hops for _, hops in asked} == {1, 2, 3, 4, 5}
 
 
 def test_seeds_are_pooled_by_depth() -> None:
     cells = [cell("sft", 0, on="1010"), cell("sft", 1, on="0001")]
-    assert pooled(cells, "test_iid", False) == ([True, False], ["a", "a"])
-    right, videos = pooled(cells, "test_iid", True)
-    assert right == [False, True, False, False, False, True]
-    assert videos == ["a", "b", "b"] * 2
+    assert (SHALLOW.pooled(cells), SHALLOW.videos()) == ([True, False], ["a"])
+    assert DEEP.pooled(cells) == [False, True, False, False, False, True]
+    assert DEEP.videos() == ["a", "b", "b"]
+
+
+def test_a_cell_with_another_number_of_answers_is_refused() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        DEEP.right(cell("sft", 0, on="101"))
 
 
 def test_gains_pair_only_the_seeds_that_both_have() -> None:
     full = [cell("full", 0, on="1111"), cell("full", 2, on="0000")]
     sft = [cell("sft", 0, on="1000"), cell("sft", 1, on="1111")]
-    found = gain(full, sft, "test_iid", True)
+    found = gain(full, sft, DEEP)
     assert found is not None
     assert (found.mean, found.total) == (1.0, 3)
-    assert gain(full, [cell("sft", 7, on="1000")], "test_iid", True) is None
+    assert gain(full, [cell("sft", 7, on="1000")], DEEP) is None
 
 
-def test_tables_come_from_files_of_the_recipes_as_they_are(
+def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ablation, "FOLDER", tmp_path)
@@ -42,11 +72,12 @@ def test_tables_come_from_files_of_the_recipes_as_they_are(
     (tmp_path / "cpu").mkdir()
     replaced = dict.fromkeys(ablation.ABLATIONS, "1000")
     kept = [cell("sft", 0, on="1000"), cell("full", 0, on="1110", **replaced)]
-    stale = Cell(**{**kept[0].__dict__, "row": "pair"})
-    for one in [*kept, stale]:
+    stale = [replace(kept[0], row="pair"), replace(kept[0], seed=1, backbone="older")]
+    for one in [*kept, *stale]:
         path = tmp_path / "cpu" / f"{one.row}-{one.seed}.json"
-        path.write_text(json.dumps(one.__dict__), encoding="utf-8")
-    assert set(load_cells("cpu")) == {("sft", 0), ("full", 0)}
+        path.write_text(json.dumps(asdict(one)), encoding="utf-8")
+    assert load_cell(tmp_path / "cpu" / "sft-9.json", "cpu") is None
+    assert {row: len(cells) for row, cells in load_rows("cpu").items()} == {"sft": 1, "full": 1}
     page = run()
     assert "| full | 1 | 1.000 [0.21, 1.00] | 0.667 [0.21, 0.94] | +66.7 [" in page
     assert "| full | +66.7 [" in page.split("latents are replaced")[1]
