@@ -139,7 +139,7 @@ FAILURES = (
         "backbone.train: lora with a lower rank or rate, or mix in old data",
     ),
 )
-"""Alarms are first guesses (method.md, section 8), to be replaced by what is measured."""
+"""Choice: the alarms are first guesses, to be replaced by what is measured."""
 
 
 def diagnose(measured: Mapping[str, float]) -> list[Diagnostic]:

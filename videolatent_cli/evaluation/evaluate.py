@@ -11,7 +11,13 @@ import torch
 from torch.nn import functional as F
 
 from videolatent_cli.errors import RecipeError
-from videolatent_cli.evaluation.ablation import REPLACING, Ablation, other_rows, replacement
+from videolatent_cli.evaluation.ablation import (
+    ABLATIONS,
+    REPLACING,
+    Ablation,
+    other_rows,
+    replacement,
+)
 from videolatent_cli.evaluation.scorers import Verdict, is_strictly_right, judge
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 from videolatent_cli.model.batch import Prompter
@@ -98,16 +104,20 @@ def evaluate(
     return judged
 
 
+def possible_ablations(model: VideoLatent) -> list[Ablation]:
+    """Return the ablations that take away something that a model has."""
+    if model.injection is None:
+        return ["on"]
+    return [name for name in ABLATIONS if model.num_blocks or name not in REPLACING]
+
+
 def check_ablations(model: VideoLatent, ablations: Sequence[Ablation]) -> None:
     """Check that a model has what the ablations take away.
 
     Raises:
         RecipeError: Where it has not.
     """
-    marked = model.injection is not None
-    blocks = model.injection is not None and model.injection.num_blocks > 0
-    needs = {"off": marked, "markers": marked, **dict.fromkeys(REPLACING, blocks)}
-    missing = [name for name in ablations if not needs.get(name, True)]
+    missing = [name for name in ablations if name not in possible_ablations(model)]
     if missing:
         raise RecipeError(
             f"--ablate: the model has no latents to replace, got {missing}; leave it out"

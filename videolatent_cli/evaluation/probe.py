@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from videolatent_cli.evaluation.ablation import ABLATIONS, Ablation
 from videolatent_cli.evaluation.diagnostics import Diagnostic, diagnose
-from videolatent_cli.evaluation.evaluate import Judged, accuracy, batches, evaluate
+from videolatent_cli.evaluation.evaluate import (
+    Judged,
+    accuracy,
+    batches,
+    evaluate,
+    possible_ablations,
+)
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.features import VideoFeatures, only_seen
 from videolatent_cli.model.teacher import TeacherWeights
 from videolatent_cli.model.videolatent import thought_states
+from videolatent_cli.objectives import answer_losses
 from videolatent_cli.training.feed import Group
 from videolatent_cli.training.metrics import latent_diagnostics
 
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from videolatent_cli.data.triplets import Triplet
+    from videolatent_cli.evaluation.ablation import Ablation
     from videolatent_cli.model.batch import Batch
     from videolatent_cli.model.rollout import Rollout
     from videolatent_cli.model.source import VideoSource
@@ -68,6 +75,7 @@ def probe_model(
     source: VideoSource,
     blind: VideoSource,
     groups: Sequence[Group],
+    depths: list[float],
     base: VideoLatent | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Probe:
@@ -78,13 +86,12 @@ def probe_model(
         source: Of the groups' videos.
         blind: The same, showing nothing of them.
         groups: Questions by clip.
+        depths: Where student and teacher are compared, as in `loss.alignment_depths`.
         base: The backbone before training; None leaves forgetting (F12) out.
         progress: Called with (what, done, total).
     """
-    blocks = model.injection is not None and model.injection.num_blocks > 0
-    wanted = list(ABLATIONS if blocks else ABLATIONS[: 3 if model.injection is not None else 1])
-
-    judged = evaluate(model, source, groups, wanted, partial(progress, "ablations"))
+    show = partial(progress, "ablations")
+    judged = evaluate(model, source, groups, possible_ablations(model), show)
     measured = _accuracies(judged)
     asked = {
         "blind_accuracy": (model, blind, groups),
@@ -94,13 +101,13 @@ def probe_model(
     for name, (who, videos, questions) in asked.items():
         found = evaluate(who, videos, questions, progress=partial(progress, name))
         measured[name] = accuracy(found["on"]).value
-    if not blocks:
+    if not model.num_blocks:
         return Probe(measured, judged, [], [])
-    seen = _Seen(model)
-    for batch, triplets in batches(groups, source, seen.prompter):
-        seen.add(batch, triplets)
-        progress("latents", len(seen.triplets), len(judged["on"]))
-    return Probe(measured | seen.measured(), judged, seen.mean_words(), seen.looks)
+    thoughts = _Thoughts(model, depths)
+    for batch, triplets in batches(groups, source, thoughts.prompter):
+        thoughts.add(batch, triplets)
+        progress("latents", thoughts.count, len(judged["on"]))
+    return Probe(measured | thoughts.measured(), judged, thoughts.mean_words(), thoughts.looks)
 
 
 def reasoning(judged: Sequence[Judged]) -> list[int]:
@@ -128,15 +135,18 @@ def _other_videos(groups: Sequence[Group]) -> list[Group]:
     return [Group(following[group.clip], group.triplets) for group in groups]
 
 
-class _Seen:
-    """Collects what the latents of one batch after another show."""
+class _Thoughts:
+    """Collects what the latents of one batch after another show.
 
-    def __init__(self, model: VideoLatent) -> None:
+    Choice: the teacher has the model's own weights, whatever it had in training.
+    """
+
+    def __init__(self, model: VideoLatent, depths: list[float]) -> None:
         self.model = model
         self.prompter = Prompter(model.backbone)
         self.teacher = TeacherWeights(model.backbone, "current", 0.0)
-        self.layers = model.layers_at([0.5, 0.75, 1.0])
-        self.triplets: list[Triplet] = []
+        self.layers = model.layers_at(depths)
+        self.count = 0
         self.looks: list[Look] = []
         self._latents: list[Tensor] = []
         self._words: Tensor | None = None
@@ -147,26 +157,26 @@ class _Seen:
     @torch.no_grad()
     def add(self, batch: Batch, triplets: list[Triplet]) -> None:
         """Measure one batch."""
-        model = self.model
-        passed = model(batch, self.teacher, self.layers)
-        rollout: Rollout = passed.rollout
-        logits = passed.answer_logits
-        own = answer_log_likelihood(logits, batch)
+        model, answer = self.model, batch.answer
+        # The last layer is for reading words, the others for comparing with the teacher.
+        rollout = model.think(model.open(batch), (*self.layers, model.backbone.num_layers))
+        words = rollout.by_layer[-1][:, :-1]
         hint = model.hindsight(batch, rollout, self.teacher, self.layers)
-        answers = model.backbone.embed(batch.answer.ids)
-        told = model.answer_logits(hint.hidden[:, -1:], answers, hint.state)
-        student = torch.stack([layer.float() for layer in rollout.by_layer])
-        target = torch.stack([layer.float() for layer in passed.teacher_by_layer])
-        used = answer_log_likelihood(_stepwise(model, rollout, answers), batch)
-        self._keep("teacher_gain", answer_log_likelihood(told, batch) - own)
-        self._keep("path_difference", (used - own).abs())
-        self._keep("target_distance", 1 - F.cosine_similarity(target, student, dim=-1).mean((0, 2)))
+        embeds = model.backbone.embed(answer.ids)
+        told = model.answer_logits(hint.hidden[:, -1:], embeds, hint.state)
+        trained = answer_losses(model(batch).answer_logits, answer.ids, answer.mask)
+        used = answer_losses(_stepwise(model, rollout, embeds), answer.ids, answer.mask)
+        student = _stacked(rollout.by_layer[:-1])
+        target = _stacked(thought_states(hint, rollout))
+        self._keep("teacher_gain", trained - answer_losses(told, answer.ids, answer.mask))
+        self._keep("path_difference", (used - trained).abs())
+        self._keep("target_distance", 1 - F.cosine_similarity(target, student, dim=-1).mean((1, 2)))
         self._keep("video_effect", self._video_effect(batch, rollout))
-        self._targets.append(target.transpose(0, 1))
-        self._blind_targets.append(self._blind_target(batch, rollout).transpose(0, 1))
+        self._targets.append(target)
+        self._blind_targets.append(self._blind_target(batch, rollout))
         self._latents.append(rollout.latents)
-        self._look(triplets, rollout)
-        self.triplets += triplets
+        self._look(batch, triplets, rollout, words)
+        self.count += len(triplets)
 
     def _keep(self, name: str, values: Tensor) -> None:
         self._values.setdefault(name, []).append(values)
@@ -177,7 +187,7 @@ class _Seen:
         after = self.model.backbone.extend(question.embeds, question.state, question.mask).state
         blind = replace(rollout, question_state=after)
         out = self.model.hindsight(batch, blind, self.teacher, self.layers)
-        return torch.stack([layer.float() for layer in thought_states(out, rollout)])
+        return _stacked(thought_states(out, rollout))
 
     def _video_effect(self, batch: Batch, rollout: Rollout) -> Tensor:
         """Return how far noise on the picture moves the first block, relative to its size."""
@@ -196,16 +206,19 @@ class _Seen:
         effect: Tensor = (other[:, :first].flatten(1) - own).norm(dim=1) / own.norm(dim=1)
         return effect
 
-    def _look(self, triplets: list[Triplet], rollout: Rollout) -> None:
+    def _look(
+        self, batch: Batch, triplets: list[Triplet], rollout: Rollout, hidden: Tensor
+    ) -> None:
         """Read the words at the latents, and keep a few questions whole."""
-        hidden = rollout.by_layer[-1][:, :-1]
         chances = self.model.backbone.logits(hidden).float().softmax(-1)
         total = chances.sum(0)
         self._words = total if self._words is None else self._words + total
         for row, triplet in enumerate(triplets):
             new_video = all(look.triplet.video != triplet.video for look in self.looks)
             if len(self.looks) < _LOOKS and new_video and triplet.meta.get("hops", 3) >= 3:
-                weights = rollout.attention[row].tolist() if rollout.attention is not None else []
+                groups = _features(batch)[int(batch.video_index[row])].grid[0]
+                looked = rollout.attention
+                weights = looked[row, :, :groups].tolist() if looked is not None else []
                 self.looks.append(Look(triplet, weights, self._top_words(chances[row])))
 
     def _top_words(self, chances: Tensor) -> list[list[str]]:
@@ -221,11 +234,8 @@ class _Seen:
     def measured(self) -> dict[str, float]:
         """Return every number."""
         model = self.model
-        assert model.injection is not None
-        blocks = model.injection.num_blocks
-        table = model.backbone.core.get_input_embeddings().weight
-        rms = float(table.detach().float().square().mean().sqrt())
-        found = latent_diagnostics(torch.cat(self._latents), blocks, rms)
+        blocks = model.num_blocks
+        found = latent_diagnostics(torch.cat(self._latents), blocks, model.embedding_rms())
         by_block = [found[f"similarity_between_block_{j}"] for j in range(1, blocks + 1)]
         found["similarity_between"] = sum(by_block) / blocks
         found["similarity_rise"] = by_block[-1] - by_block[0]
@@ -239,17 +249,19 @@ class _Seen:
         return found
 
 
+def _features(batch: Batch) -> tuple[VideoFeatures, ...]:
+    """Return the videos of a batch, which an evaluation gives as features."""
+    return tuple(video for video in batch.videos if isinstance(video, VideoFeatures))
+
+
 def _with_videos(batch: Batch, change: Callable[[VideoFeatures], VideoFeatures]) -> Batch:
     """Return a batch whose videos' features are changed."""
-    videos = tuple(change(video) for video in batch.videos)  # type: ignore[arg-type]
-    return replace(batch, videos=videos)
+    return replace(batch, videos=tuple(change(video) for video in _features(batch)))
 
 
-def answer_log_likelihood(logits: Tensor, batch: Batch) -> Tensor:
-    """Return log p of each whole answer, per token (nats), (batch,)."""
-    chances = logits.float().log_softmax(-1)
-    tokens = chances.gather(-1, batch.answer.ids[..., None]).squeeze(-1)
-    return (tokens * batch.answer.mask).sum(1) / batch.answer.mask.sum(1)
+def _stacked(by_layer: Sequence[Tensor]) -> Tensor:
+    """Return hidden states as (batch, layer, position, dim), float32."""
+    return torch.stack([layer.float() for layer in by_layer], 1)
 
 
 def _stepwise(model: VideoLatent, rollout: Rollout, answers: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The objectives of latent self-forcing: functions of tensors, without model or files."""
 
 from videolatent_cli.objectives.alignment import Alignment
-from videolatent_cli.objectives.answer import answer_loss
+from videolatent_cli.objectives.answer import answer_loss, answer_losses
 from videolatent_cli.objectives.diversity import Diversity, instance_loss, slot_loss
 from videolatent_cli.objectives.self_forcing import (
     LossWeights,
@@ -15,6 +15,7 @@ __all__ = [
     "LossWeights",
     "alignment_ramp",
     "answer_loss",
+    "answer_losses",
     "bottleneck_probability",
     "instance_loss",
     "slot_loss",

@@ -5,11 +5,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def answer_losses(
+    logits: Float[Tensor, "batch answer vocab"],
+    ids: Int[Tensor, "batch answer"],
+    mask: Bool[Tensor, "batch answer"],
+) -> Float[Tensor, " batch"]:
+    """Return -log p(answer) of each triplet in nats, mean over its tokens."""
+    losses = F.cross_entropy(logits.float().transpose(1, 2), ids, reduction="none")
+    return (losses * mask).sum(1) / mask.sum(1)
+
+
 def answer_loss(
     logits: Float[Tensor, "batch answer vocab"],
     ids: Int[Tensor, "batch answer"],
     mask: Bool[Tensor, "batch answer"],
 ) -> Float[Tensor, ""]:
     """Return -log p(answer) in nats: mean over the tokens of a triplet, then over triplets."""
-    losses = F.cross_entropy(logits.float().transpose(1, 2), ids, reduction="none")
-    return ((losses * mask).sum(1) / mask.sum(1)).mean()
+    return answer_losses(logits, ids, mask).mean()

@@ -87,14 +87,14 @@ def _answers(path: Path, cache_dir: Path, device: str, progress: Progress) -> di
     if path.is_dir():
         document = evaluate_run(EvalRequest(path), cache_dir, device, progress).document()
     else:
-        document = read_evaluation(path)
+        document = _read_evaluation(path)
     return {
         split: {answer["id"]: answer for answer in found["on"]["answers"]}
         for split, found in document["splits"].items()
     }
 
 
-def read_evaluation(path: Path) -> dict[str, Any]:
+def _read_evaluation(path: Path) -> dict[str, Any]:
     """Return the document that `vl eval -o` wrote.
 
     Raises:

@@ -15,7 +15,6 @@ from videolatent_cli.evaluation.evaluate import (
     Judged,
     accuracy,
     by_category,
-    check_ablations,
     difference,
     evaluate,
 )
@@ -135,7 +134,6 @@ def evaluate_run(
     wanted = parse_ablations(request.ablations)
     trained = open_model(request.run, device)
     dataset = held_out(trained, request.data, cache_dir, progress)
-    check_ablations(trained.model, wanted)
     source = trained.source(FeatureCache(cache_dir))
     rationale = trained.checkpoint.recipe.writes_rationale
     longest = request.max_new_tokens or (128 if rationale else 32)

@@ -89,7 +89,8 @@ def probe_run(
     cache = FeatureCache(cache_dir)
     source, blind = trained.source(cache), trained.source(cache, "nothing")
     base = _base(trained, device)
-    probe = probe_model(trained.model, source, blind, groups, base, progress)
+    depths = trained.checkpoint.recipe.loss.alignment_depths
+    probe = probe_model(trained.model, source, blind, groups, depths, base, progress)
     page = page or (run / "probe.html" if run is not None else None)
     if page is not None:
         sheets = [_sheet(trained, dataset, look) for look in probe.looks]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from videolatent_cli.evaluation.ablation import ABLATIONS, REPLACING, Ablation
-from videolatent_cli.evaluation.evaluate import evaluate
+from videolatent_cli.evaluation.evaluate import evaluate, possible_ablations
 from videolatent_cli.evaluation.scorers import judge
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.generate import generate
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from videolatent_cli.model.source import VideoSource
-    from videolatent_cli.model.videolatent import VideoLatent
 
 _NUM_EVIDENCE = 2
 
@@ -65,7 +63,7 @@ def report_run(
     split = next(iter(dataset.splits))
     source = trained.source(FeatureCache(cache_dir))
     groups = make_groups(dataset, split, TRIPLETS_AT_ONCE)[: request.limit]
-    wanted = _ablations(trained.model)
+    wanted = possible_ablations(trained.model)
     judged = evaluate(trained.model, source, groups, wanted, partial(progress, f"evaluate {split}"))
     samples = [_sample(trained, source, group) for group in _spread(groups, request.samples)]
     run = RunDir(request.run)
@@ -73,13 +71,6 @@ def report_run(
     blocks = run_blocks(details, recipe, list(run.read_log()), split, judged, samples)
     write_page(request.page, f"Run {request.run}", blocks)
     return request.page
-
-
-def _ablations(model: VideoLatent) -> list[Ablation]:
-    """Return the ablations that a model allows."""
-    if model.injection is None:
-        return ["on"]
-    return [name for name in ABLATIONS if model.injection.num_blocks or name not in REPLACING]
 
 
 def _spread(groups: Sequence[Group], count: int) -> list[Group]:

@@ -51,34 +51,31 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
 
 def comparison_panels(logs: Mapping[str, Log]) -> list[Panel]:
     """Return the answer loss of several runs, and the other parts of each."""
-    return [
-        Panel("answer loss (nats)", {name: _parts(log)["answer"] for name, log in logs.items()}),
-        Panel(
-            "other parts",
-            {
-                f"{name}: {part}": points
-                for name, log in logs.items()
-                for part, points in _parts(log).items()
-                if part != "answer"
-            },
-        ),
-    ]
+    parts = {name: _named(log, "parts") for name, log in logs.items()}
+    others = {
+        f"{name}: {part}": points
+        for name, found in parts.items()
+        for part, points in found.items()
+        if part != "answer"
+    }
+    answers = {name: found["answer"] for name, found in parts.items()}
+    return [Panel("answer loss (nats)", answers), Panel("other parts", others)]
 
 
 def run_panels(log: Log) -> list[Panel]:
     """Return everything that the log of one run says."""
-    ranks = {name: points for name, points in _latents(log).items() if name == "effective_rank"}
-    others = {name: points for name, points in _latents(log).items() if name not in ranks}
+    others = _named(log, "latents")
+    rank = {"all latents": others.pop("effective_rank")} if "effective_rank" in others else {}
     speed = _curve(log, lambda line: line["num_tokens"] / line["seconds"])
     memory = _curve(log, lambda line: line["peak_memory_bytes"] / 1e9)
     panels = [
-        Panel("loss by part", _parts(log)),
+        Panel("loss by part", _named(log, "parts")),
         Panel("learning rate", {"backbone": _curve(log, lambda line: line["learning_rate"])}),
         Panel("gradient norm", {"before clipping": _curve(log, lambda line: line["grad_norm"])}),
         Panel("tokens per second", {"training": speed}),
         Panel("peak memory (GB)", {"so far": memory}),
         Panel("latents: similarity and scale", others),
-        Panel("latents: effective rank", ranks),
+        Panel("latents: effective rank", rank),
     ]
     return [panel for panel in panels if panel.curves]
 
@@ -86,16 +83,6 @@ def run_panels(log: Log) -> list[Panel]:
 def _curve(log: Log, value: Callable[[Mapping[str, Any]], float]) -> list[tuple[int, float]]:
     """Return one value of each line."""
     return [(line["step"], value(line)) for line in log]
-
-
-def _parts(log: Log) -> dict[str, list[tuple[int, float]]]:
-    """Return each part of the loss, where it was computed; the answer first."""
-    return _named(log, "parts")
-
-
-def _latents(log: Log) -> dict[str, list[tuple[int, float]]]:
-    """Return each diagnostic of the latents."""
-    return _named(log, "latents")
 
 
 def _named(log: Log, key: str) -> dict[str, list[tuple[int, float]]]:
