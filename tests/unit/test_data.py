@@ -35,6 +35,7 @@ from videolatent_cli.data.triplets import (
     write_triplets,
 )
 from videolatent_cli.errors import DataError, EnvironmentProblemError, RecipeError
+from videolatent_cli.model.batch import HINT
 from videolatent_cli.recipe import parse_recipe
 from videolatent_cli.video.probe import probe
 
@@ -378,6 +379,8 @@ def test_other_forms_end_in_the_answer() -> None:
         assert asked.answer.split()[-1] == bare.answer
         if how == "Wait first.":
             assert 1 <= asked.answer.count(".") <= LONGEST_WAIT
+        elif how == "Say it in a sentence.":
+            assert asked.answer == HINT.format(answer=bare.answer)
     assert hows == {"Say it in a sentence.", "Think first.", "Wait first."}
 
 
