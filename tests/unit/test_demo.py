@@ -62,7 +62,7 @@ def test_run_panels_hold_what_the_log_says() -> None:
     assert panels["loss by part"] == {"answer": [(1, 2.0)], "diversity": [(1, 0.5)]}
     assert panels["tokens per second"] == {"training": [(1, 200.0)]}
     assert panels["peak memory (GB)"] == {"so far": [(1, 2.0)]}
-    assert panels["latents: effective rank"] == {"effective_rank": [(1, 9.0)]}
+    assert panels["latents: effective rank"] == {"all latents": [(1, 9.0)]}
     plain = run_panels([line | {"latents": {}}])
     assert not any("latents" in panel.title for panel in plain)
     assert draw_panels(plain[:3]).startswith(b"\x89PNG")

@@ -20,13 +20,12 @@ from videolatent_cli.training.step import SelfForcing
 def test_orthogonalized_keeps_directions_and_evens_their_sizes(shape: tuple[int, int]) -> None:
     gradient = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     u, s, vh = torch.linalg.svd(gradient, full_matrices=False)
-    u2, s2, _ = torch.linalg.svd(orthogonalized(gradient), full_matrices=False)
+    s2 = torch.linalg.svdvals(orthogonalized(gradient))
     assert s.max() / s.min() > 2
     assert s2.min() > 0.3
     assert s2.max() < 1.3
     inside = u.T @ orthogonalized(gradient) @ vh.T
     assert torch.allclose(inside, inside.diagonal().diag(), atol=1e-4)
-    assert u2.shape == u.shape
 
 
 def test_first_step_of_a_matrix_and_of_a_bias() -> None:

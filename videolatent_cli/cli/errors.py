@@ -38,7 +38,7 @@ class ErrorGroup(TyperGroup):
 class DefaultGroup(TyperGroup):
     """A group whose command `run` needs no name: `vl eval RUN` is `vl eval run RUN`."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own
         """Put the default command before arguments that name none."""
         if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["run", *args]

@@ -77,13 +77,16 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _rare_lines() -> Callable[[str, int, int], None]:
-    """Return a progress function that prints a line every 30 s and at each end."""
+    """Return a progress function that prints a line for every 30 s that something takes."""
     last: dict[str, float] = {}
+    before: dict[str, int] = {}
 
     def show(what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        started = last.setdefault(what, now)
-        if now - started >= _QUIET_SECONDS:
+        if done <= before.get(what, total):
+            last[what] = now  # it starts, perhaps for the second time
+        before[what] = done
+        if now - last[what] >= _QUIET_SECONDS:
             last[what] = now
             typer.echo(f"{what}: {done}/{total}", err=True)
 

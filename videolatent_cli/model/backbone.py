@@ -56,7 +56,12 @@ class Backbone(nn.Module):
     leaves no state in the model; cached features and latents enter as plain embeddings.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, geometry: Geometry) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,  # noqa: ANN401 - transformers' tokenizers share no useful type
+        geometry: Geometry,
+    ) -> None:
         super().__init__()
         self.model: Any = model
         self.tokenizer = tokenizer
@@ -229,20 +234,6 @@ class Backbone(nn.Module):
         learns = any(p.requires_grad for p in core.model.visual.parameters())
         if learns != recipe.train_vision:
             raise AssertionError("adapters must stay out of the vision tower")
-
-    def weights_hash(self, names: set[str]) -> str:
-        """Return 16 hexadecimal digits of the parameters `names`: shape, and 64 KiB of each end.
-
-        Choice: not every byte, since a 7B model would take half a minute each time.
-        """
-        sha = hashlib.sha256()
-        for name, parameter in sorted(self.named_parameters()):
-            if name in names:
-                flat = parameter.detach().flatten()
-                ends = torch.cat((flat[:16384], flat[-16384:])).cpu().view(torch.uint8)
-                sha.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
-                sha.update(ends.numpy().tobytes())
-        return sha.hexdigest()[:16]
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that name family, geometry and vision weights.

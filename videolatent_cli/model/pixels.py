@@ -36,7 +36,11 @@ class Geometry:
         return self.patch_px * self.merge
 
     @classmethod
-    def of(cls, config: Any, folder: str | Path) -> Geometry:  # noqa: ANN401
+    def of(
+        cls,
+        config: Any,  # noqa: ANN401 - the class depends on the family
+        folder: str | Path,
+    ) -> Geometry:
         """Return the geometry of a model: its configuration, and its processor file's colours."""
         vision = config.vision_config
         path = Path(folder) / "preprocessor_config.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from videolatent_cli.model.features import VideoFeatures
+    from videolatent_cli.model.generate import LatentMode
     from videolatent_cli.recipe import Recipe
 
 NEVER = -1
@@ -52,7 +54,7 @@ class AnswerCost:
     """One answer to one question."""
 
     sequential_steps: int
-    """Forward passes after the prefill, each waiting for the one before."""
+    """Forward passes after the video's prefill, each waiting for the one before."""
     prefill_seconds: float
     seconds: float
     """All of it, features of the video given."""
@@ -173,7 +175,7 @@ def _answers(
     assert request.recipe.latent is not None
     blocks = request.recipe.latent.num_blocks
     short, long = request.answer_tokens, request.trace_tokens + request.answer_tokens
-    modes: Mapping[str, tuple[Any, int, int]] = {
+    modes: Mapping[str, tuple[LatentMode, int, int]] = {
         "direct": ("off", short, short),
         "latents": ("on", short, blocks + short),
         "chain of thought": ("off", long, long),
@@ -182,13 +184,10 @@ def _answers(
     for done, (name, (latents, tokens, steps)) in enumerate(modes.items()):
         progress("answers", done, len(modes))
 
-        def ask(latents: Any = latents, tokens: int = tokens) -> dict[str, float]:  # noqa: ANN401
-            out = generate(model, batch, NEVER, latents=latents, max_new_tokens=tokens)
-            return out.seconds
-
+        ask = partial(generate, model, batch, NEVER, latents=latents, max_new_tokens=tokens)
         adds = _multiply_adds(ask)
         peak = _peak_memory(ask, model)
-        laps = [ask() for _ in range(request.rounds)]
+        laps = [ask().seconds for _ in range(request.rounds)]
         seconds = statistics.median(sum(lap.values()) for lap in laps)
         costs[name] = AnswerCost(
             sequential_steps=steps,

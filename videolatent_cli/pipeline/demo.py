@@ -121,9 +121,13 @@ def _train(
 def _columns(reports: dict[str, EvalReport]) -> dict[str, Sequence[Judged]]:
     """Return the judged answers of each column of the table."""
     latents = reports[_LATENTS].results[_SPLIT]
-    names = {"on": "latents", "off": "latents off", "mean": "mean", "shuffle": "shuffled"}
-    columns: dict[str, Sequence[Judged]] = {"plain SFT": reports[_SFT].results[_SPLIT]["on"]}
-    return columns | {label: latents[name] for name, label in names.items()}  # type: ignore[index]
+    return {
+        "plain SFT": reports[_SFT].results[_SPLIT]["on"],
+        "latents": latents["on"],
+        "latents off": latents["off"],
+        "mean": latents["mean"],
+        "shuffled": latents["shuffle"],
+    }
 
 
 def _rows(

@@ -148,9 +148,7 @@ def _norm(module: torch.nn.Module) -> float:
 @torch.no_grad()
 def _diagnostics(module: SelfForcing, losses: StepLosses) -> dict[str, float]:
     """Return the latent diagnostics of a micro batch, empty without blocks of latents."""
-    injection = module.model.injection
-    if losses.latents is None or injection is None or not injection.num_blocks:
+    model = module.model
+    if losses.latents is None or not model.num_blocks:
         return {}
-    table = module.model.backbone.core.get_input_embeddings().weight
-    rms = float(table.float().square().mean().sqrt())
-    return latent_diagnostics(losses.latents, injection.num_blocks, rms)
+    return latent_diagnostics(losses.latents, model.num_blocks, model.embedding_rms())

@@ -44,10 +44,10 @@ class MuonAdamW(torch.optim.AdamW):
         for group in self.param_groups:
             if group["muon"]:
                 for parameter in group["params"]:
-                    self._turn(parameter, group["lr"], group["weight_decay"])
+                    self._step_matrix(parameter, group["lr"], group["weight_decay"])
         return super().step(closure)
 
-    def _turn(self, parameter: Tensor, rate: float, weight_decay: float) -> None:
+    def _step_matrix(self, parameter: Tensor, rate: float, weight_decay: float) -> None:
         """Move one matrix and drop its gradient, so that AdamW leaves it alone."""
         gradient = parameter.grad
         if gradient is None:
