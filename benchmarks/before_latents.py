@@ -17,7 +17,6 @@ from videolatent_cli.training.feed import collate_groups, make_groups
 _DATA = ["data.families=['1-2 hops']", "data.num_videos=1", "data.num_eval_videos=16"]
 _NO_BLOCKS = ["latent.num_blocks=0", "loss.bottleneck_weight=0", "loss.diversity_weight=0"]
 VARIANTS = {
-    "nothing": ["latent=null"],
     "the two markers": [*_NO_BLOCKS, "latent.latents_per_block=0"],
     "markers and four slots": [*_NO_BLOCKS, "latent.latents_per_block=4"],
     "markers, slots, two blocks of four latents": [],
@@ -38,10 +37,19 @@ def first_token_loss(folder: Path, overrides: list[str]) -> float:
 
 def run() -> str:
     """Measure and return the section."""
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [[n, f"{first_token_loss(Path(folder), o):.2f}"] for n, o in VARIANTS.items()]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        nothing = f"{first_token_loss(folder, ['latent=null']):.2f}"
+        rows = [["nothing", nothing, nothing]]
+        for name, overrides in VARIANTS.items():
+            losses = [
+                first_token_loss(folder, [*overrides, f"latent.positions={positions}"])
+                for positions in ("shared", "own")
+            ]
+            rows.append([name, *(f"{loss:.2f}" for loss in losses)])
     return (
-        "## Before latents\n\nLoss of the answer's first token on 1-2 hop questions, embedded "
-        "backbone, nothing trained. `python -m benchmarks before_latents`\n\n"
-        + table(["between prompt and answer", "nats"], rows)
+        "## Before latents\n\nLoss of the answer's first token (nats) on 1-2 hop questions, "
+        "embedded backbone, nothing trained, by `latent.positions`. "
+        "`python -m benchmarks before_latents`\n\n"
+        + table(["between prompt and answer", "shared", "own"], rows)
     )

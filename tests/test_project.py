@@ -104,6 +104,7 @@ def test_ablation_recipes_differ_from_the_whole_method_only_in_what_they_name() 
         "blocks": "latent",
         "latents": "latent",
         "relook": "latent",
+        "positions": "latent",
         "leak": "latent loss data.seen",
     }
     names = [n.split("/")[1] for n in shipped_recipes() if n.startswith("eventworld/")]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.before_latents import first_token_loss
 from videolatent_cli.evaluation.evaluate import accuracy, evaluate
 from videolatent_cli.model.load import build_model
 from videolatent_cli.pipeline.ask import AskRequest, ask
@@ -35,6 +36,15 @@ def test_the_embedded_backbone_sees(cache_dir: Path) -> None:
     judged = evaluate(model, prepared.source, groups)["on"]
     # answers by chance are right in about a quarter
     assert accuracy(judged).value > 0.8
+
+
+def test_untrained_latents_leave_the_answer_as_it_was(cache_dir: Path) -> None:
+    plain, shared, own = (
+        first_token_loss(cache_dir, overrides)
+        for overrides in (["latent=null"], ["latent.positions=shared"], ["latent.positions=own"])
+    )
+    assert shared == pytest.approx(plain, abs=0.1)
+    assert own > plain + 1
 
 
 def test_without_a_run_the_embedded_model_answers_and_warns(cache_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -111,8 +112,12 @@ def test_controls_have_their_shapes(small_folder: Path, blocks: tuple[int, int])
     assert (out.bottleneck_logits is not None) == bool(latent.num_latents)
 
 
-def test_gradient_through_the_state_equals_an_uncached_reference(small_folder: Path) -> None:
-    model = small_model(small_folder, LATENT).double()
+@pytest.mark.parametrize("positions", ["shared", "own"])
+def test_gradient_through_the_state_equals_an_uncached_reference(
+    small_folder: Path, positions: Literal["shared", "own"]
+) -> None:
+    latent = LATENT.model_copy(update={"positions": positions})
+    model = small_model(small_folder, latent).double()
     assert model.injection is not None
     model.injection.float()
     torch.nn.init.normal_(model.injection.down.weight, std=0.1)
@@ -143,9 +148,14 @@ def _uncached_loss(model: VideoLatent, batch: Batch) -> torch.Tensor:
         second_per_grid_ts=[features[0].seconds_per_group],
     )
 
-    def run(rest: torch.Tensor) -> torch.Tensor:
-        start = head.shape[1] + int(delta)
-        flat = torch.arange(start, start + rest.shape[1]).expand(3, 1, -1)
+    assert model.latent is not None
+    step = int(model.latent.positions == "own")
+    questions = question.embeds.shape[1]
+
+    def run(rest: torch.Tensor, answers: int = 0) -> torch.Tensor:
+        moves = torch.ones(rest.shape[1], dtype=torch.long)
+        moves[questions : len(moves) - answers] = step
+        flat = (head.shape[1] + int(delta) + moves.cumsum(0) - 1).expand(3, 1, -1)
         out = backbone.language_model(
             inputs_embeds=torch.cat((head, rest), 1),
             position_ids=torch.cat((positions, flat), 2),
@@ -162,7 +172,8 @@ def _uncached_loss(model: VideoLatent, batch: Batch) -> torch.Tensor:
         rest = torch.cat((rest, z.to(rest)), 1)
     end = injection.end[None].to(rest)
     answers = backbone.embed(batch.answer.ids[:, :-1])
-    hidden = run(torch.cat((rest, end, answers), 1))[:, -answers.shape[1] - 1 :]
+    count = answers.shape[1]
+    hidden = run(torch.cat((rest, end, answers), 1), count)[:, -count - 1 :]
     return answer_loss(backbone.logits(hidden), batch.answer.ids, batch.answer.mask)
 
 

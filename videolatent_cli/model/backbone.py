@@ -171,16 +171,25 @@ class Backbone(nn.Module):
         state: State,
         mask: Bool[Tensor, "batch seq"] | None = None,
         layers: tuple[int, ...] = (),
+        moves: Bool[Tensor, "batch seq"] | None = None,
     ) -> Extension:
-        """Run more positions on a state, with gradient, and return hidden states and new state.
+        """Run more tokens on a state, with gradient, and return hidden states and new state.
 
         Choice: text, latents and answers have equal temporal, height and width positions that go
-        on after the largest visual position; padding takes none.
+        on after the largest visual position.
+
+        Args:
+            embeds: What to run.
+            state: What was run before.
+            mask: False at padding.
+            layers: Layers whose hidden states are wanted.
+            moves: Which tokens take the next position; the others stand where the last one that
+                did stands. None: all but padding.
         """
         if mask is None:
             mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
-        steps = mask.long().cumsum(1)
-        flat = state.next_position[:, None] + (steps - 1).clamp(min=0)
+        steps = (mask if moves is None else moves).long().cumsum(1)
+        flat = (state.next_position[:, None] + steps - 1).clamp(min=0)
         after = state.next_position + steps[:, -1]
         return self._run(embeds, mask, flat.expand(3, -1, -1), after, state, layers)
 

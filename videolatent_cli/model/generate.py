@@ -84,8 +84,9 @@ def _without_latents(model: VideoLatent, question: Question, *, markers: bool) -
     rows = len(question.embeds)
     pair = torch.cat((model.injection.start, model.injection.end)).to(question.embeds.dtype)
     mask = torch.nn.functional.pad(question.mask, (0, 2), value=True)
+    moves = torch.cat((question.mask, model.injection.moves(rows, 2)), 1)
     embeds = torch.cat((question.embeds, pair.expand(rows, -1, -1)), 1)
-    return model.backbone.extend(embeds, question.state, mask)
+    return model.backbone.extend(embeds, question.state, mask, moves=moves)
 
 
 def _greedy(

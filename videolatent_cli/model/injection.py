@@ -117,8 +117,9 @@ class LatentInjection(nn.Module):
     Source: the paper's abstract names a latent injection module tailored for video. Choice: all of
     the above. The norm without gain and the scale s, which starts at the RMS of the token
     embeddings, are needed: hidden states are about 50 times larger than embeddings. W2 and g
-    start at 0. Markers and slots start as the embedding of the prompt's last token: the model then
-    answers after the end marker as it answered after the prompt. Everything is in float32.
+    start at 0. Markers and slots start as the embedding of the prompt's last token and stand at its
+    position (`positions: shared`): an untrained model then answers after the end marker as it
+    answers after the prompt (docs/lab_notes.md). Everything is in float32.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class LatentInjection(nn.Module):
         super().__init__()
         self.num_blocks = recipe.num_blocks
         self.latents_per_block = recipe.latents_per_block
+        self._own_positions = recipe.positions == "own"
         per_block, dim = recipe.latents_per_block, len(prompt_end)
         seed = prompt_end.detach().float()
         noise = _SLOT_NOISE * embedding_rms * torch.randn(per_block, dim).to(seed)
@@ -144,6 +146,10 @@ class LatentInjection(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
         self.identity = nn.Parameter(torch.randn(self.num_blocks, per_block, dim) * _SLOT_SCALE)
         self.scale = nn.Parameter(torch.tensor(embedding_rms))
+
+    def moves(self, rows: int, count: int) -> Bool[Tensor, "batch token"]:
+        """Return whether each of `count` markers, slots or latents takes a position of its own."""
+        return torch.full((rows, count), self._own_positions, device=self.start.device)
 
     def forward(
         self,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ class Rollout:
     """State after the question, before the markers."""
     state: State
     """State after the end marker."""
+    before_end: Int[Tensor, " batch"]
+    """Next position before the end marker."""
 
     def latent_state(self) -> State:
-        """Return the state of the latents' positions alone, which goes on before the end marker."""
+        """Return the state of the latents alone, which goes on before the end marker."""
         stop = self.state.length - 1
-        start = stop - self.latents.shape[1]
-        return self.state.window(start, stop, self.state.next_position - 1)
+        return self.state.window(stop - self.latents.shape[1], stop, self.before_end)
 
 
 def roll_out(  # noqa: PLR0913 - the arguments of the mathematics
@@ -75,15 +76,28 @@ def roll_out(  # noqa: PLR0913 - the arguments of the mathematics
     opening = [question, *_opening(injection, rows, question)]
     added = sum(part.shape[1] for part in opening[1:])
     ones = torch.ones(rows, added, dtype=torch.bool, device=mask.device)
-    first = backbone.extend(torch.cat(opening, 1), state, torch.cat((mask, ones), 1), layers)
+    moves = injection.moves(rows, added)
+    first = backbone.extend(
+        torch.cat(opening, 1),
+        state,
+        torch.cat((mask, ones), 1),
+        layers,
+        torch.cat((mask, moves), 1),
+    )
     after_question = state.length + question.shape[1]
     question_state = first.state.window(0, after_question, state.next_position + mask.sum(1))
     if injection.num_blocks:
         blocks = _Blocks(backbone, injection, memory, detach_blocks, layers, replace)
         return blocks.run(first, question_state)
-    none = first.hidden.new_zeros(rows, 0, backbone.dim, dtype=torch.float32)
-    tops = tuple(hidden[:, -1:] for hidden in first.by_layer)
-    return Rollout(none, None, tops, first.hidden[:, -1:], question_state, first.state)
+    return Rollout(
+        latents=first.hidden.new_zeros(rows, 0, backbone.dim, dtype=torch.float32),
+        attention=None,
+        by_layer=tuple(hidden[:, -1:] for hidden in first.by_layer),
+        end_hidden=first.hidden[:, -1:],
+        question_state=question_state,
+        state=first.state,
+        before_end=first.state.next_position - moves[:, -1].long(),
+    )
 
 
 def _opening(injection: LatentInjection, rows: int, like: Tensor) -> list[Tensor]:
@@ -116,7 +130,8 @@ class _Blocks:
             z = z if self.replace is None else self.replace(z)
             last = block == self.injection.num_blocks - 1
             fed = torch.cat((z.to(dtype), end), 1) if last else z.to(dtype)
-            out = self.backbone.extend(fed, out.state, layers=self.layers)
+            moves = self.injection.moves(*fed.shape[:2])
+            out = self.backbone.extend(fed, out.state, layers=self.layers, moves=moves)
             hidden = out.hidden[:, :count]
             latents.append(z)
             looks.append(look)
@@ -129,4 +144,5 @@ class _Blocks:
             end_hidden=out.hidden[:, -1:],
             question_state=question_state,
             state=out.state,
+            before_end=out.state.next_position - moves[:, -1].long(),
         )

@@ -191,7 +191,8 @@ class VideoLatent(nn.Module):
         )
         state = alone.state.joined(rollout.latent_state())
         end = self.injection.end.to(embeds.dtype).expand(rows, 1, -1)
-        out = self.backbone.extend(torch.cat((end, answers[:, :-1]), 1), state)
+        moves = torch.cat((self.injection.moves(rows, 1), batch.answer.mask[:, :-1]), 1)
+        out = self.backbone.extend(torch.cat((end, answers[:, :-1]), 1), state, moves=moves)
         return self.backbone.logits(out.hidden)
 
     @torch.no_grad()
@@ -225,7 +226,8 @@ class VideoLatent(nn.Module):
             added = embeds.shape[1] - hint.shape[1]
             ones = torch.ones(rows, added, dtype=torch.bool, device=hint.device)
             mask = torch.cat((batch.hint.mask, ones), 1)
-            return self.backbone.extend(embeds, state, mask, layers)
+            moves = torch.cat((batch.hint.mask, self.injection.moves(rows, added)), 1)
+            return self.backbone.extend(embeds, state, mask, layers, moves)
 
 
 def thought_states(

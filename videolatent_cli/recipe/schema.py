@@ -81,6 +81,9 @@ class Latent(Section):
     tokens. The attention over frames is the evidence of `vl ask`."""
     relook_heads: int = Field(4, ge=1)
     """Attention heads of the re-look."""
+    positions: Literal["shared", "own"] = "shared"
+    """Where markers, slots and latents stand: all at the position of the prompt's last token, so
+    that the answer keeps its distance to question and video, or each at one of its own."""
     rollout_gradient: Literal["full", "detach_blocks"] = "full"
     """Whether the gradient flows through the whole rollout or stops between blocks."""
 
