@@ -22,7 +22,7 @@ from benchmarks.measure import table
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.evaluation.evaluate import Judged
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
-from videolatent_cli.model.backbone import TINY_FOLDER
+from videolatent_cli.model.tiny import TINY_FOLDER
 from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
 from videolatent_cli.pipeline.rundir import RunDir
 from videolatent_cli.pipeline.train import TrainRequest, train

@@ -9,8 +9,9 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from benchmarks.measure import compare, table
-from videolatent_cli.model.backbone import Backbone, load_backbone
+from videolatent_cli.model.backbone import Backbone
 from videolatent_cli.model.batch import Batch, Example, Prompter
+from videolatent_cli.model.load import load_backbone
 from videolatent_cli.model.tiny import make_config, write_tiny_folder
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import LossWeights, answer_loss
@@ -55,7 +56,7 @@ def make_batch(backbone: Backbone) -> Batch:
     with torch.no_grad():
         features = [backbone.encode_video(f) for f in frames]
     examples = [[Example(QUESTION, "red circle move up")] for _ in features]
-    return prompter.collate(features, [f.grid for f in features], examples)
+    return prompter.collate(features, examples)
 
 
 def naive_loss(model: VideoLatent, batch: Batch) -> torch.Tensor:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText
 
-from videolatent_cli.model.backbone import Backbone, load_backbone
-from videolatent_cli.model.batch import Batch, Example, Prompter
+from videolatent_cli.model.backbone import Backbone
+from videolatent_cli.model.batch import Batch, Example, Padded, Prompter
+from videolatent_cli.model.load import load_backbone
 from videolatent_cli.model.tiny import make_config, write_tiny_folder
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.recipe import Recipe, parse_recipe
@@ -111,7 +112,25 @@ def make_batch(model: VideoLatent, seeds: tuple[int, ...] = (0, 1)) -> Batch:
         [Example(*QUESTIONS[(2 * row + i) % len(QUESTIONS)]) for i in range(2)]
         for row in range(len(seeds))
     ]
-    return prompter.collate(features, [f.grid for f in features], examples)
+    return prompter.collate(features, examples)
+
+
+def one_row(batch: Batch, row: int) -> Batch:
+    """One triplet of a batch, without padding."""
+
+    def cut(part: Padded, index: int) -> Padded:
+        keep = part.mask[index]
+        return Padded(part.ids[index : index + 1, keep], part.mask[index : index + 1, keep])
+
+    video = int(batch.video_index[row])
+    return Batch(
+        head=cut(batch.head, video),
+        videos=(batch.videos[video],),
+        video_index=torch.tensor([0]),
+        question=cut(batch.question, row),
+        hint=cut(batch.hint, row),
+        answer=cut(batch.answer, row),
+    )
 
 
 def recipe_text(backbone: Path | str, /, **sections: str) -> str:

@@ -11,7 +11,6 @@ from tests.factories import frame_batch, make_recipe, small_backbone, small_mode
 from videolatent_cli.errors import EnvironmentProblemError, IncompatibleError
 from videolatent_cli.model import attention
 from videolatent_cli.model.attention import choose_attention, explain_attention
-from videolatent_cli.model.backbone import TINY_FOLDER, load_backbone
 from videolatent_cli.model.batch import Example, Prompter, pad
 from videolatent_cli.model.cached import features_row, frames_row, row_features, row_frames
 from videolatent_cli.model.checkpoint import (
@@ -26,12 +25,13 @@ from videolatent_cli.model.features import VideoFeatures, only_seen
 from videolatent_cli.model.load import (
     build_model,
     check_device,
+    load_backbone,
     restore_model,
     sampling_of,
     untrained_hash,
 )
 from videolatent_cli.model.pixels import Geometry, patchify
-from videolatent_cli.model.tiny import WORDS, make_tokenizer, write_tiny_folder
+from videolatent_cli.model.tiny import TINY_FOLDER, WORDS, make_tokenizer, write_tiny_folder
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
 from videolatent_cli.video.frames import FrameBatch
@@ -43,15 +43,13 @@ def test_patches_are_pixels_in_qwen_order_and_the_last_frame_fills_its_group() -
     data = np.arange(3 * 8 * 8 * 3, dtype=np.uint32).reshape(3, 8, 8, 3).astype(np.uint8)
     geometry = Geometry(2, 2, 2, (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
     out = patchify(FrameBatch(data, np.array([0.0, 1.0, 2.0])), geometry)
-    assert out.grid == (2, 4, 4)
-    assert out.pixels.shape == (32, 3 * 2 * 2 * 2)
+    assert out.shape == (32, 3 * 2 * 2 * 2)
     # second patch of the first merged block: rows 0-1, columns 2-3, channel first, then time
     wanted = data[0:2, 0:2, 2:4].transpose(3, 0, 1, 2).reshape(-1)
-    assert out.pixels[1].tolist() == wanted.tolist()
+    assert out[1].tolist() == wanted.tolist()
     # third patch of the block is below the first one
-    assert out.pixels[2].tolist() == data[0:2, 2:4, 0:2].transpose(3, 0, 1, 2).reshape(-1).tolist()
-    assert out.group_seconds.tolist() == [0.5, 2.0]
-    last = out.pixels[16].view(3, 2, 2, 2)
+    assert out[2].tolist() == data[0:2, 2:4, 0:2].transpose(3, 0, 1, 2).reshape(-1).tolist()
+    last = out[16].view(3, 2, 2, 2)
     assert torch.equal(last[:, 0], last[:, 1])
 
 
@@ -74,7 +72,10 @@ def test_pad_left_and_right() -> None:
 def test_prompter_cuts_the_template_around_the_video(small_folder: Path) -> None:
     backbone = small_backbone(small_folder)
     prompter = Prompter(backbone)
-    head, question = prompter.head((2, 8, 8)), prompter.question("Which color moved first?")
+    head, question = (
+        prompter.head(backbone.layout_of(frame_batch())),
+        prompter.question("Which color moved first?"),
+    )
     assert head.count(backbone.config.video_token_id) == 32 == backbone.num_visual_tokens((2, 8, 8))
     text = backbone.tokenizer.apply_chat_template(
         [
@@ -110,7 +111,7 @@ def test_collate_shares_heads(small_folder: Path) -> None:
     prompter = Prompter(backbone)
     frames = [frame_batch(0), frame_batch(1, 2)]
     groups = [[Example("How many?", "2"), Example("Where?", "up")], [Example("Who?", "red")]]
-    batch = prompter.collate(frames, [(2, 8, 8), (1, 8, 8)], groups)
+    batch = prompter.collate(frames, groups)
     assert batch.video_index.tolist() == [0, 0, 1]
     assert batch.head.mask.sum(1).tolist() == [32 + 4, 16 + 4]
     assert batch.num_tokens == sum(
@@ -207,10 +208,8 @@ def test_load_backbone_says_what_it_cannot_load(tmp_path: Path) -> None:
     write_tiny_folder(tmp_path / "other")
     path = tmp_path / "other" / "config.json"
     config = json.loads(path.read_text())
-    path.write_text(json.dumps(config | {"model_type": "llava_onevision"}))
-    with pytest.raises(
-        EnvironmentProblemError, match="is of family llava_onevision, supported: qwen"
-    ):
+    path.write_text(json.dumps(config | {"model_type": "qwen3_5"}))
+    with pytest.raises(EnvironmentProblemError, match="is of family qwen3_5, supported: qwen2_vl"):
         load_backbone(BackboneRecipe(model=str(tmp_path / "other")))
 
 
@@ -282,7 +281,7 @@ def test_model_parts_are_in_evaluation_mode(small_folder: Path) -> None:
 
 def test_leak_checks_keep_what_they_say() -> None:
     embeds = torch.arange(24.0).view(12, 2)
-    features = VideoFeatures(embeds, (3, 4, 4), torch.tensor([0.0, 1.0, 2.0]), torch.arange(6.0))
+    features = VideoFeatures((3, 4, 4), torch.tensor([0.0, 1.0, 2.0]), torch.arange(6.0), embeds)
     assert only_seen(features, "video") is features
     ends = only_seen(features, "ends")
     assert ends.grid == (2, 4, 4)

@@ -129,7 +129,7 @@ def test_cached_features_equal_live_ones_and_give_equal_logits(
     logits = []
     for source in (prepared.source, live):
         features = source.features(clips[:1])
-        batch = prompter.collate(features, [features[0].grid], [[Example("Where?", "up")]])
+        batch = prompter.collate(features, [[Example("Where?", "up")]])
         logits.append(model(batch).answer_logits)
     assert torch.equal(logits[0], logits[1])
 

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 import torch
 
-from tests.factories import frame_batch, make_batch, small_backbone, small_model
+from tests.factories import frame_batch, make_batch, one_row, small_backbone, small_model
 from videolatent_cli.model.batch import Batch, Padded, Prompter
 from videolatent_cli.model.generate import generate, score_choices
 from videolatent_cli.model.injection import LatentInjection, Memory, make_memory
@@ -24,28 +24,10 @@ def model(small_folder: Path) -> VideoLatent:
     return small_model(small_folder, LATENT)
 
 
-def _row(batch: Batch, row: int) -> Batch:
-    """One triplet of a batch, without padding."""
-
-    def cut(part: Padded, index: int) -> Padded:
-        keep = part.mask[index]
-        return Padded(part.ids[index : index + 1, keep], part.mask[index : index + 1, keep])
-
-    video = int(batch.video_index[row])
-    return Batch(
-        head=cut(batch.head, video),
-        videos=(batch.videos[video],),
-        video_index=torch.tensor([0]),
-        question=cut(batch.question, row),
-        hint=cut(batch.hint, row),
-        answer=cut(batch.answer, row),
-    )
-
-
 def test_backbone_equals_one_plain_forward_of_transformers(small_folder: Path) -> None:
     backbone = small_backbone(small_folder)
     model = VideoLatent(backbone, None).eval()
-    batch = _row(make_batch(model), 1)
+    batch = one_row(make_batch(model), 1)
     ours = model(batch).answer_logits
     ids = torch.cat((batch.head.ids, batch.question.ids, batch.answer.ids), 1)
     features = batch.videos[0]
@@ -68,7 +50,7 @@ def test_a_row_of_a_padded_batch_equals_a_batch_of_one(model: VideoLatent) -> No
     assert not bool(batch.question.mask.all())
     whole = model(batch)
     for row in range(4):
-        alone = model(_row(batch, row))
+        alone = model(one_row(batch, row))
         length = alone.answer_logits.shape[1]
         assert torch.allclose(whole.answer_logits[row, :length], alone.answer_logits[0], atol=1e-5)
         assert whole.rollout is not None
@@ -121,7 +103,7 @@ def test_gradient_through_the_state_equals_an_uncached_reference(
     assert model.injection is not None
     model.injection.float()
     torch.nn.init.normal_(model.injection.down.weight, std=0.1)
-    batch = _row(make_batch(model), 0)
+    batch = one_row(make_batch(model), 0)
     answer_loss(model(batch).answer_logits, batch.answer.ids, batch.answer.mask).backward()
     cached = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
@@ -309,7 +291,7 @@ def test_teacher_weights_base_stays_ema_follows_and_the_model_is_given_back(
 
 
 def test_choice_probabilities_equal_the_product_of_token_probabilities(model: VideoLatent) -> None:
-    batch = _row(make_batch(model), 0)
+    batch = one_row(make_batch(model), 0)
     prompter = Prompter(model.backbone)
     out = generate(model, batch, prompter.end_of_turn)
     choices = ["red", "red circle", "left"]

@@ -1,41 +1,30 @@
-"""The seam to transformers: the only file that names its model classes."""
+"""The seam to transformers: a video model behind few verbs, the same for every family."""
 
 from __future__ import annotations
 
 import hashlib
-import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModelForImageTextToText,
-    AutoTokenizer,
-    DynamicCache,
-)
-from transformers.utils import logging as transformers_logging
+from transformers import DynamicCache
 
-from videolatent_cli.errors import EnvironmentProblemError
-from videolatent_cli.model.attention import choose_attention
-from videolatent_cli.model.features import VideoFeatures
-from videolatent_cli.model.pixels import Geometry, patchify
+from videolatent_cli.model.features import Layout, VideoFeatures
+from videolatent_cli.model.pixels import Geometry, group_times
 from videolatent_cli.model.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
     from videolatent_cli.video.frames import FrameBatch
-
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # not annotated
-
-TINY = "tiny"
-TINY_FOLDER = Path(__file__).parent / "tiny_weights"
-FAMILIES = ("qwen2_5_vl",)
-"""Values of `model_type` that are supported and tested."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +38,84 @@ class Extension:
     state: State
 
 
-class Backbone(nn.Module):
-    """A Hugging Face video model behind four verbs: encode, embed, extend, logits.
+class Backbone(nn.Module, ABC):
+    """A Hugging Face video model: encode, prefill, extend, logits.
+
+    What differs between families is in its subclasses: how frames become features, what stands for
+    a video in the prompt, and which positions the prompt has.
 
     Choice: every forward passes explicit positions to the language model, which is exact and
     leaves no state in the model; cached features and latents enter as plain embeddings.
     """
 
+    decoder = "language_model"
+    """Name of the decoder within the model."""
+    placeholder: str
+    """What the chat template writes for a video."""
+
     def __init__(
         self,
         model: nn.Module,
         tokenizer: Any,  # noqa: ANN401 - transformers' tokenizers share no useful type
-        geometry: Geometry,
+        processor: dict[str, Any],
     ) -> None:
         super().__init__()
         self.model: Any = model
         self.tokenizer = tokenizer
-        self.geometry = geometry
         self.config: Any = model.config
+        self.geometry = self.make_geometry(processor)
+
+    # --- what families define
+
+    @abstractmethod
+    def make_geometry(self, processor: dict[str, Any]) -> Geometry:
+        """Return how frames are cut, from the configuration and the processor's settings."""
+
+    @property
+    @abstractmethod
+    def visual_token_id(self) -> int:
+        """Token that stands for one visual token in the prompt."""
+
+    @abstractmethod
+    def grid(self, num_frames: int, width_px: int, height_px: int) -> tuple[int, int, int]:
+        """Return the grid of frames of a size."""
+
+    @abstractmethod
+    def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
+        """Return the features of several videos, encoded together.
+
+        Source: the vision tower stays as it was trained (public snapshot of the authors' code).
+        """
+
+    @abstractmethod
+    def video_text(self, layout: Layout) -> str:
+        """Return what takes the place of the placeholder, one mark a visual token.
+
+        Source: the processor of the family, of transformers 5.10 and later.
+        """
+
+    @abstractmethod
+    def prompt_positions(
+        self,
+        ids: Int[Tensor, "video seq"],
+        mask: Bool[Tensor, "video seq"],
+        layouts: list[VideoFeatures],
+    ) -> tuple[Int[Tensor, "*axes video seq"], Int[Tensor, " video"]]:
+        """Return the positions of prompts that hold videos, and the position after each."""
+
+    @abstractmethod
+    def text_positions(self, flat: Int[Tensor, "batch seq"]) -> Int[Tensor, "*axes batch seq"]:
+        """Return positions of text as the language model takes them."""
+
+    def deep_inputs(
+        self,
+        visual: Bool[Tensor, "video seq"],
+        features: list[VideoFeatures],
+    ) -> dict[str, Any]:
+        """Return what the language model takes besides embeddings where there is a video."""
+        return {}
+
+    # --- parts
 
     @property
     def core(self) -> Any:  # noqa: ANN401 - transformers' models share no useful type
@@ -77,7 +126,13 @@ class Backbone(nn.Module):
     @property
     def language_model(self) -> Any:  # noqa: ANN401 - the class depends on the family
         """The decoder."""
-        return self.core.model.language_model
+        return getattr(self.core.model, self.decoder)
+
+    def vision_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Return everything that features depend on: all but decoder and head."""
+        for name, parameter in self.core.model.named_parameters():
+            if not name.startswith(f"{self.decoder}."):
+                yield name, parameter
 
     @property
     def dim(self) -> int:
@@ -99,26 +154,25 @@ class Backbone(nn.Module):
         """Type of the weights."""
         return next(self.parameters()).dtype
 
-    def encode_video(self, frames: FrameBatch) -> VideoFeatures:
-        """Return the merged visual features of frames that are already resized.
+    # --- verbs
 
-        Source: the vision tower stays as it was trained (public snapshot of the authors' code).
-        """
+    def encode_video(self, frames: FrameBatch) -> VideoFeatures:
+        """Return the merged visual features of frames that are already resized."""
         return self.encode_videos([frames])[0]
 
-    def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
-        """Return the features of several videos, encoded together."""
-        parts = [patchify(frames, self.geometry) for frames in batches]
-        pixels = torch.cat([part.pixels for part in parts]).to(self.device, self.dtype)
-        grids = torch.tensor([part.grid for part in parts], device=self.device)
-        out = self.core.model.get_video_features(pixels, grids, return_dict=True)
-        return [
-            VideoFeatures(embeds, part.grid, part.group_seconds, part.pts_seconds)
-            for embeds, part in zip(out.pooler_output, parts, strict=True)
-        ]
+    def layout(self, pts_seconds: NDArray[np.float64], width_px: int, height_px: int) -> Layout:
+        """Return how frames of a size become visual tokens."""
+        times = torch.from_numpy(pts_seconds)
+        groups = group_times(times, self.geometry.frames_per_group)
+        return Layout(self.grid(len(times), width_px, height_px), groups, times)
+
+    def layout_of(self, frames: FrameBatch) -> Layout:
+        """Return how frames that are already resized become visual tokens."""
+        _, height, width, _ = frames.data.shape
+        return self.layout(frames.pts_seconds, width, height)
 
     def num_visual_tokens(self, grid: tuple[int, int, int]) -> int:
-        """Return how many visual tokens a grid of patches becomes."""
+        """Return how many visual tokens a grid becomes."""
         groups, rows, columns = grid
         return groups * rows * columns // self.geometry.merge**2
 
@@ -150,20 +204,14 @@ class Backbone(nn.Module):
             mask: False at padding, which stands on the left.
             features: One a row.
         """
+        visual: Tensor = ids == self.visual_token_id
+        merged = torch.cat([f.embeds for f in features])
         embeds = self.embed(ids)
-        visual: Tensor = ids == self.config.video_token_id
-        merged = torch.cat([f.embeds for f in features]).to(embeds.dtype)
-        embeds = embeds.masked_scatter(visual[..., None], merged)
-        positions, deltas = self.core.model.get_rope_index(
-            ids,
-            mm_token_type_ids=visual.int() * 2,
-            video_grid_thw=torch.tensor([f.grid for f in features], device=ids.device),
-            second_per_grid_ts=[f.seconds_per_group for f in features],
-            attention_mask=mask.long(),
-        )
+        embeds = embeds.masked_scatter(visual[..., None], merged.to(embeds.dtype))
+        positions, after = self.prompt_positions(ids, mask, features)
         state = self.empty_state(len(ids))
-        after = (mask.sum(1) + deltas.squeeze(-1)).long()
-        return self._run(embeds, mask, positions, after, state, ()).state
+        deep = self.deep_inputs(visual, features)
+        return self._run(embeds, mask, positions, after, state, (), **deep).state
 
     def extend(
         self,
@@ -191,27 +239,37 @@ class Backbone(nn.Module):
         steps = (mask if moves is None else moves).long().cumsum(1)
         flat = (state.next_position[:, None] + steps - 1).clamp(min=0)
         after = state.next_position + steps[:, -1]
-        return self._run(embeds, mask, flat.expand(3, -1, -1), after, state, layers)
+        positions = self.text_positions(flat)
+        in_order = moves is None
+        return self._run(embeds, mask, positions, after, state, layers, in_order=in_order)
 
     def _run(
         self,
         embeds: Float[Tensor, "batch seq dim"],
         mask: Bool[Tensor, "batch seq"],
-        positions: Int[Tensor, "3 batch seq"],
+        positions: Int[Tensor, "*axes batch seq"],
         next_position: Int[Tensor, " batch"],
         state: State,
         layers: tuple[int, ...],
+        *,
+        in_order: bool = True,
+        **deep: Any,  # noqa: ANN401 - passed on to transformers
     ) -> Extension:
-        """Run the decoder once, causally, on top of a state."""
+        """Run the decoder once, causally, on top of a state.
+
+        Without a mask, FlashAttention in transformers takes positions that are out of order for
+        several packed texts; such calls get a mask.
+        """
         full_mask = torch.cat((state.mask, mask), 1)
         past: Any = DynamicCache(list(state.layers), config=self.language_model.config)
         out = self.language_model(
             inputs_embeds=embeds,
-            attention_mask=None if bool(full_mask.all()) else full_mask.long(),
+            attention_mask=None if in_order and bool(full_mask.all()) else full_mask.long(),
             position_ids=positions,
             past_key_values=past,
             use_cache=True,
             output_hidden_states=bool(layers),
+            **deep,
         )
         kept = tuple((layer.keys, layer.values) for layer in past.layers)
         by_layer = tuple(out.hidden_states[index] for index in layers)
@@ -226,7 +284,7 @@ class Backbone(nn.Module):
     def make_trainable(self, recipe: BackboneRecipe) -> None:
         """Add LoRA if wanted and switch gradients on for the parts that the recipe trains."""
         if recipe.train == "lora":
-            targets = r".*\.language_model\.layers\.\d+\.(self_attn|mlp)\.[a-z_]+_proj"
+            targets = rf".*\.{self.decoder}\.layers\.\d+\.(self_attn|mlp)\.[a-z_]+_proj"
             lora = LoraConfig(
                 r=recipe.lora.rank,
                 lora_alpha=recipe.lora.alpha,
@@ -235,14 +293,13 @@ class Backbone(nn.Module):
                 task_type="CAUSAL_LM",
             )
             self.model = get_peft_model(self.model, lora)
-        core = self.core
         if recipe.train == "full":
-            core.model.language_model.requires_grad_(True)
-            core.lm_head.requires_grad_(True)
-        core.model.visual.requires_grad_(recipe.train_vision)
-        learns = any(p.requires_grad for p in core.model.visual.parameters())
-        if learns != recipe.train_vision:
-            raise AssertionError("adapters must stay out of the vision tower")
+            self.language_model.requires_grad_(True)
+            self.core.lm_head.requires_grad_(True)
+        for name, parameter in self.vision_parameters():
+            if "lora_" in name:
+                raise AssertionError(f"adapters must stay out of the vision tower, got {name}")
+            parameter.requires_grad_(recipe.train_vision)
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that name family, geometry and vision weights.
@@ -250,52 +307,8 @@ class Backbone(nn.Module):
         Features of one fingerprint are interchangeable: the language model does not matter.
         """
         sha = hashlib.sha256(f"{self.config.model_type} {self.geometry} {self.dtype}".encode())
-        for name, tensor in sorted(self.core.model.visual.state_dict().items()):
+        for name, parameter in sorted(self.vision_parameters()):
             sha.update(name.encode())
-            flat = tensor.detach().cpu().contiguous().flatten()
+            flat = parameter.detach().cpu().contiguous().flatten()
             sha.update(flat.view(torch.uint8).numpy().tobytes())
         return sha.hexdigest()[:16]
-
-
-def load_backbone(recipe: BackboneRecipe, device: str = "cpu", seed: int = 0) -> Backbone:
-    """Return the backbone that a recipe names, on a device, with nothing trainable yet.
-
-    Raises:
-        EnvironmentProblemError: Where the model is not on disk or is of another family.
-    """
-    folder = TINY_FOLDER if recipe.model == TINY else recipe.model
-    offline = os.environ.get("VL_OFFLINE") == "1"
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=offline)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=offline)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise EnvironmentProblemError(
-            f"backbone.model: cannot load, got '{recipe.model}' ({reason}); "
-            "name a folder on disk, a hub id, or 'tiny'"
-        ) from None
-    if config.model_type not in FAMILIES:
-        raise EnvironmentProblemError(
-            f"backbone.model: '{recipe.model}' is of family {config.model_type}, "
-            f"supported: {', '.join(FAMILIES)}; choose a model of these families"
-        )
-    attention = choose_attention(recipe.attention, device)
-    dtype = _dtype(recipe.dtype, device)
-    if recipe.weights == "random":
-        torch.manual_seed(seed)
-        make: Any = AutoModelForImageTextToText.from_config
-        model = make(config, attn_implementation=attention).to(dtype)
-    else:
-        model = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=dtype, attn_implementation=attention, local_files_only=offline
-        )
-    model.requires_grad_(False)
-    return Backbone(model, tokenizer, Geometry.of(config, folder)).to(device)
-
-
-def _dtype(name: str, device: str) -> torch.dtype:
-    """Return the type of the weights; `auto` is bfloat16 on a GPU only."""
-    if name == "auto":
-        return torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from videolatent_cli.model.features import Layout
+
 if TYPE_CHECKING:
     from videolatent_cli.model.backbone import Backbone
     from videolatent_cli.model.features import VideoFeatures
@@ -97,10 +99,7 @@ class Prompter:
             tokenize=False,
             add_generation_prompt=True,
         )
-        head, self._tail = text.split(mark)
-        self._head = self._tokens(head)
-        config = backbone.config
-        self._video_token = config.video_token_id
+        self._head, self._tail = text.split(mark)
         self.end_of_turn = int(self._tokenizer.eos_token_id)
 
     def _tokens(self, text: str) -> list[int]:
@@ -108,11 +107,10 @@ class Prompter:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         return ids
 
-    def head(self, grid: tuple[int, int, int]) -> list[int]:
+    def head(self, video: Layout) -> list[int]:
         """Return the prompt up to the question, with one placeholder a visual token."""
-        count = self._backbone.num_visual_tokens(grid)
-        place = self._head.index(self._video_token)
-        return [*self._head[:place], *[self._video_token] * count, *self._head[place + 1 :]]
+        marks = self._backbone.video_text(video)
+        return self._tokens(self._head.replace(self._backbone.placeholder, marks))
 
     def question(self, text: str) -> list[int]:
         """Return the question and the start of the assistant's turn."""
@@ -148,14 +146,15 @@ class Prompter:
     def collate(
         self,
         videos: list[VideoFeatures] | list[FrameBatch],
-        grids: list[tuple[int, int, int]],
         examples: list[list[Example]],
     ) -> Batch:
         """Return the batch of several videos, each with its examples."""
+        layout_of = self._backbone.layout_of
+        layouts = [video if isinstance(video, Layout) else layout_of(video) for video in videos]
         flat = [example for group in examples for example in group]
         index = [row for row, group in enumerate(examples) for _ in group]
         return Batch(
-            head=pad([self.head(grid) for grid in grids], "left"),
+            head=pad([self.head(layout) for layout in layouts], "left"),
             videos=tuple(videos),  # type: ignore[arg-type] # one kind or the other, never mixed
             video_index=torch.tensor(index),
             question=pad([self.question(example.question) for example in flat], "left"),

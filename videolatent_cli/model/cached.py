@@ -24,8 +24,11 @@ def features_row(
     fingerprint: str,
     source: str,
 ) -> CachedVideo:
-    """Return features as a cache row."""
-    embeds = features.embeds.detach().cpu().contiguous()
+    """Return features as a cache row; deep features follow the others along a first axis."""
+    embeds = features.embeds.detach()
+    if features.deep is not None:
+        embeds = torch.cat((embeds[None], features.deep.detach()))
+    embeds = embeds.cpu().contiguous()
     bits = embeds.view(torch.uint16) if embeds.dtype == torch.bfloat16 else embeds
     return CachedVideo(
         key=key,
@@ -65,12 +68,15 @@ def row_features(row: CachedVideo, device: torch.device) -> VideoFeatures:
     values = torch.from_numpy(row.array)
     if row.dtype == "bfloat16":
         values = values.view(torch.bfloat16)
+    values = values.to(device)
     groups, rows, columns = row.grid
+    deep = values.ndim == 3
     return VideoFeatures(
-        values.to(device),
-        (groups, rows, columns),
-        torch.from_numpy(row.group_seconds),
-        torch.from_numpy(row.pts_seconds),
+        grid=(groups, rows, columns),
+        group_seconds=torch.from_numpy(row.group_seconds),
+        pts_seconds=torch.from_numpy(row.pts_seconds),
+        embeds=values[0] if deep else values,
+        deep=values[1:] if deep else None,
     )
 
 

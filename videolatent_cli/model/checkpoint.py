@@ -138,7 +138,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         about["step"],
         about["total_steps"],
         Recipe.model_validate(about["recipe"]),
-        SamplingSpec(**about["sampling"]),
+        SamplingSpec.from_json(about["sampling"]),
         about["backbone_hash"],
     )
 

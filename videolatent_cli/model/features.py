@@ -4,20 +4,18 @@ import zlib
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from videolatent_cli.recipe.data_schema import Seen
 
 
 @dataclass(frozen=True)
-class VideoFeatures:
-    """What the vision tower and merger made of one video: all that the cache stores."""
+class Layout:
+    """How a video becomes visual tokens: all that the prompt must know of it."""
 
-    embeds: Float[Tensor, "token dim"]
-    """One vector a visual token, group by group."""
     grid: tuple[int, int, int]
-    """Frame groups, patch rows, patch columns."""
+    """Frame groups, and rows and columns of each in the family's own unit."""
     group_seconds: Float[Tensor, " group"]
     """Presentation time at the middle of each frame group (s), float64."""
     pts_seconds: Float[Tensor, " frame"]
@@ -33,25 +31,61 @@ class VideoFeatures:
         return max(float(span) / (groups - 1), 1e-3)
 
 
+@dataclass(frozen=True)
+class VideoFeatures(Layout):
+    """What the vision tower and merger made of one video: all that the cache stores."""
+
+    embeds: Float[Tensor, "token dim"]
+    """One vector a visual token, group by group; tokens of no group come last."""
+    deep: Float[Tensor, "level token dim"] | None = None
+    """What is added to the visual tokens after each of the first decoder layers (Qwen3-VL)."""
+
+    def by_group(self) -> Float[Tensor, "group token dim"]:
+        """Return the vectors of each frame group."""
+        return _by_group(self.embeds, self.grid[0])
+
+    def of_groups(self, kept: Int[Tensor, " kept"]) -> "VideoFeatures":
+        """Return the features of some groups, in the order of `kept`, at those groups' times."""
+        groups = self.grid[0]
+
+        def cut(values: Tensor) -> Tensor:
+            inside = _by_group(values, groups)[kept].flatten(0, 1)
+            return torch.cat((inside, values[_tokens_per_group(values, groups) * groups :]))
+
+        return replace(
+            self,
+            embeds=cut(self.embeds),
+            deep=torch.stack([cut(level) for level in self.deep])
+            if self.deep is not None
+            else None,
+            grid=(len(kept), *self.grid[1:]),
+            group_seconds=self.group_seconds[kept],
+        )
+
+
+def _tokens_per_group(values: Float[Tensor, "seq dim"], groups: int) -> int:
+    return len(values) // groups
+
+
+def _by_group(values: Float[Tensor, "seq dim"], groups: int) -> Float[Tensor, "group token dim"]:
+    per_group = _tokens_per_group(values, groups)
+    return values[: groups * per_group].view(groups, per_group, -1)
+
+
 def only_seen(features: VideoFeatures, seen: Seen) -> VideoFeatures:
     """Return what a leak check leaves of a video; the number of tokens stays unless `ends`.
 
     Choice: the order of `shuffled` follows from the content, so it is random over videos and the
-    same each time.
+    same each time; times stay in order.
     """
     if seen == "video":
         return features
     if seen == "nothing":
-        return replace(features, embeds=torch.zeros_like(features.embeds))
+        deep = torch.zeros_like(features.deep) if features.deep is not None else None
+        return replace(features, embeds=torch.zeros_like(features.embeds), deep=deep)
     groups = features.grid[0]
     if seen == "ends":
-        kept = sorted({0, groups - 1})
-        times = features.group_seconds[kept]
-    else:
-        checksum = zlib.crc32(features.embeds.float().cpu().numpy().tobytes())
-        kept = torch.randperm(groups, generator=torch.Generator().manual_seed(checksum)).tolist()
-        times = features.group_seconds
-    embeds = features.embeds.view(groups, -1, features.embeds.shape[-1])[kept].flatten(0, 1)
-    return replace(
-        features, embeds=embeds, grid=(len(kept), *features.grid[1:]), group_seconds=times
-    )
+        return features.of_groups(torch.tensor(sorted({0, groups - 1})))
+    checksum = zlib.crc32(features.embeds.float().cpu().numpy().tobytes())
+    kept = torch.randperm(groups, generator=torch.Generator().manual_seed(checksum))
+    return replace(features.of_groups(kept), group_seconds=features.group_seconds)

@@ -59,7 +59,7 @@ def make_memory(features: list[VideoFeatures], relook: str) -> Memory | None:
     vectors, groups = [], []
     for video in features:
         count = video.grid[0]
-        tokens = video.embeds.detach().float().view(count, -1, video.embeds.shape[-1])
+        tokens = video.by_group().detach().float()
         kept = tokens.mean(1, keepdim=True) if relook == "frames" else tokens
         kept = _unit_rms(kept) + _time_code(video.group_seconds, kept.shape[-1])[:, None].to(kept)
         vectors.append(kept.flatten(0, 1))

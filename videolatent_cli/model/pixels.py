@@ -1,8 +1,9 @@
-"""From resized frames to the patches that a vision tower takes."""
+"""From resized frames to what a vision tower takes."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,83 +12,116 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers.utils.hub import cached_file
+
+from videolatent_cli.errors import EnvironmentProblemError
 
 if TYPE_CHECKING:
     from videolatent_cli.video.frames import FrameBatch
 
-_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a family cuts frames into patches."""
+    """How a family cuts frames into patches, and patches into tokens."""
 
     patch_px: int
     merge: int
     """Patches merged to one token along each side."""
     frames_per_group: int
-    mean: tuple[float, ...] = _CLIP_MEAN
-    std: tuple[float, ...] = _CLIP_STD
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    frame_size_px: tuple[int, int] | None = None
+    """Width and height of all frames, for families that take one size only."""
 
     @property
     def size_multiple_px(self) -> int:
         """Frame sides must be multiples of this."""
         return self.patch_px * self.merge
 
-    @classmethod
-    def of(
-        cls,
-        config: Any,  # noqa: ANN401 - the class depends on the family
-        folder: str | Path,
-    ) -> Geometry:
-        """Return the geometry of a model: its configuration, and its processor file's colours."""
-        vision = config.vision_config
-        path = Path(folder) / "preprocessor_config.json"
-        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return cls(
-            vision.patch_size,
-            vision.spatial_merge_size,
-            vision.temporal_patch_size,
-            tuple(stored.get("image_mean", _CLIP_MEAN)),
-            tuple(stored.get("image_std", _CLIP_STD)),
+    def groups(self, num_frames: int) -> int:
+        """Return how many groups frames make; the last one is filled up."""
+        return -(-num_frames // self.frames_per_group)
+
+
+def processor_files(folder: str | Path) -> list[Path]:
+    """Return the files that may say how a model wants its frames, the one that counts first.
+
+    Args:
+        folder: Folder or hub id; with `VL_OFFLINE=1` only what is on this machine.
+    """
+    names = (
+        "video_preprocessor_config.json",
+        "processor_config.json",
+        "preprocessor_config.json",
+    )
+    found = [
+        cached_file(
+            str(folder),
+            name,
+            local_files_only=offline(),
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
         )
+        for name in names
+    ]
+    return [Path(path) for path in found if path is not None]
 
 
-@dataclass(frozen=True)
-class Patches:
-    """Patches of one video."""
-
-    pixels: Float[Tensor, "patch values"]
-    grid: tuple[int, int, int]
-    group_seconds: Float[Tensor, " group"]
-    pts_seconds: Float[Tensor, " frame"]
+def offline() -> bool:
+    """Whether models may only come from this machine."""
+    return os.environ.get("VL_OFFLINE") == "1"
 
 
-def patchify(frames: FrameBatch, geometry: Geometry) -> Patches:
-    """Return normalised float32 patches; the last frame is repeated to fill its group.
+def read_processor(folder: str | Path) -> dict[str, Any]:
+    """Return the settings of a model's video processor, from where its version put them.
+
+    Raises:
+        EnvironmentProblemError: Where the model has no such file.
+    """
+    for path in processor_files(folder):
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        settings: dict[str, Any] = found.get("video_processor", found)
+        if "image_mean" in settings:
+            return settings
+    raise EnvironmentProblemError(
+        f"backbone.model: '{folder}' says nowhere how frames are normalised; add its "
+        "preprocessor_config.json"
+    )
+
+
+def normalised(
+    frames: FrameBatch, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Float[Tensor, "frame 3 height width"]:
+    """Return float32 frames of about mean 0 and deviation 1.
+
+    Source: transformers' video processors, which they equal bit by bit: the scale of 1/255 is
+    moved into mean and deviation.
+    """
+    data = torch.from_numpy(np.ascontiguousarray(frames.data)).permute(0, 3, 1, 2)
+    scaled = [torch.tensor(values).mul(255).view(3, 1, 1) for values in (mean, std)]
+    return (data.float() - scaled[0]) / scaled[1]
+
+
+def group_times(times: Float[Tensor, " frame"], size: int) -> Float[Tensor, " group"]:
+    """Return the middle of each group of frames (s); the last frame fills up its group."""
+    return filled(times, size).view(-1, size).mean(1)
+
+
+def filled(values: Float[Tensor, ...], size: int) -> Float[Tensor, ...]:
+    """Return frames with the last one repeated until they are a multiple of `size`."""
+    missing = -len(values) % size
+    return torch.cat((values, values[-1:].expand(missing, *values.shape[1:])))
+
+
+def patchify(frames: FrameBatch, geometry: Geometry) -> Float[Tensor, "patch values"]:
+    """Return normalised float32 patches of all frame groups.
 
     Source: the layout of transformers' Qwen2-VL video processor, which it equals bit by bit.
     """
-    data = torch.from_numpy(np.ascontiguousarray(frames.data)).permute(0, 3, 1, 2)
-    times = torch.from_numpy(frames.pts_seconds)
-    size = geometry.frames_per_group
-    missing = -len(data) % size
-    if missing:
-        data = torch.cat((data, data[-1:].expand(missing, -1, -1, -1)))
-    padded = torch.cat((times, times[-1:].expand(missing)))
-    mean = torch.tensor(geometry.mean).mul(255).view(3, 1, 1)
-    std = torch.tensor(geometry.std).mul(255).view(3, 1, 1)
-    normal = (data.float() - mean) / std
-    groups, rows, columns = (
-        len(data) // size,
-        data.shape[2] // geometry.patch_px,
-        data.shape[3] // geometry.patch_px,
-    )
-    merge, patch = geometry.merge, geometry.patch_px
-    cut = normal.reshape(
-        groups, size, 3, rows // merge, merge, patch, columns // merge, merge, patch
+    size, merge, patch = geometry.frames_per_group, geometry.merge, geometry.patch_px
+    data = filled(normalised(frames, geometry.mean, geometry.std), size)
+    rows, columns = data.shape[2] // patch, data.shape[3] // patch
+    cut = data.reshape(
+        -1, size, 3, rows // merge, merge, patch, columns // merge, merge, patch
     ).permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
-    pixels = cut.reshape(groups * rows * columns, 3 * size * patch * patch)
-    middle = padded.view(groups, size).mean(1)
-    return Patches(pixels, (groups, rows, columns), middle, times)
+    return cut.reshape(-1, 3 * size * patch * patch)

@@ -12,6 +12,9 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig
 
+TINY = "tiny"
+"""Its name in recipes."""
+TINY_FOLDER = Path(__file__).parent / "tiny_weights"
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|unk|>",

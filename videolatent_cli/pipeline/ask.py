@@ -87,7 +87,7 @@ def answer_question(
     features, cache_hit, seconds = _features(source, clip)
     prompter = Prompter(trained.model.backbone)
     text = with_options(request.question, request.choices) if request.choices else request.question
-    batch = prompter.collate([features], [features.grid], [[Example(text, "")]])
+    batch = prompter.collate([features], [[Example(text, "")]])
     out = generate(
         trained.model,
         batch.to(trained.model.backbone.device),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from safetensors.torch import save_file
 
 from videolatent_cli.errors import RecipeError
-from videolatent_cli.model.backbone import TINY, TINY_FOLDER
 from videolatent_cli.model.checkpoint import ABOUT_FILE, MODEL_FILE
-from videolatent_cli.model.load import restore_model
+from videolatent_cli.model.load import backbone_folder, restore_model
+from videolatent_cli.model.pixels import processor_files
 from videolatent_cli.pipeline.models import find_model
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def _write_hugging_face(checkpoint: Checkpoint, folder: Path, *, half: bool) -> 
         backbone = backbone.merge_and_unload()
     (backbone.half() if half else backbone).save_pretrained(folder)
     model.backbone.tokenizer.save_pretrained(folder)
-    if checkpoint.recipe.backbone.model == TINY:
-        shutil.copy(TINY_FOLDER / "preprocessor_config.json", folder)
+    for path in processor_files(backbone_folder(checkpoint.recipe.backbone)):
+        shutil.copy(path, folder)
     if model.injection is not None:
         tensors = {n: t.detach().contiguous() for n, t in model.injection.state_dict().items()}
         save_file(tensors, folder / "latent.safetensors")

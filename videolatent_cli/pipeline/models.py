@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videolatent_cli.errors import EnvironmentProblemError, IncompatibleError
-from videolatent_cli.model.backbone import TINY_FOLDER
 from videolatent_cli.model.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from videolatent_cli.model.load import check_device, restore_model, sampling_of
 from videolatent_cli.model.source import VideoSource
+from videolatent_cli.model.tiny import TINY_FOLDER
 from videolatent_cli.pipeline.rundir import newest_run
 
 if TYPE_CHECKING:

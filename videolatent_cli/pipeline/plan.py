@@ -13,6 +13,7 @@ from videolatent_cli.data.eventworld import FPS, make_world
 from videolatent_cli.data.prompts import question_text
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.checkpoint import find_checkpoint
+from videolatent_cli.model.features import Layout
 from videolatent_cli.model.load import build_model, sampling_of
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.prepare import cache_status, clips_of, open_source, recipe_dataset
@@ -123,8 +124,7 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     for triplet in dataset.splits[TRAIN]:
         clip = Clip(dataset.path(triplet), triplet.window)
         if clip not in visual:
-            grid = _grid(recipe, dataset, clip, spec, model)
-            visual[clip] = len(prompter.head(grid))
+            visual[clip] = len(prompter.head(_layout(recipe, dataset, clip, spec, model)))
         text = prompter.question(question_text(triplet)) + prompter.answer(triplet.answer)
         tokens.append(visual[clip] + len(text) + extra)
     longest = max(range(len(tokens)), key=tokens.__getitem__)
@@ -162,10 +162,10 @@ def _latent_positions(recipe: Recipe) -> int:
     return 2 + recipe.latent.latents_per_block + recipe.latent.num_latents
 
 
-def _grid(
+def _layout(
     recipe: Recipe, dataset: Dataset, clip: Clip, spec: SamplingSpec, model: VideoLatent
-) -> tuple[int, int, int]:
-    """Return the patch grid of a clip, from the file's header or EventWorld's own numbers."""
+) -> Layout:
+    """Return the visual tokens of a clip, from the file's header or EventWorld's own numbers."""
     if isinstance(recipe.data, EventWorldData):
         relative = clip.path.relative_to(dataset.media_root.resolve())
         world = make_world(relative.parts[0], int(relative.stem))
@@ -174,11 +174,8 @@ def _grid(
         info = probe(clip.path)
         duration, size = info.duration_seconds, info.size_px
     start, end = clip.window
-    geometry = model.backbone.geometry
-    frames = spec.num_frames((end or duration) - (start or 0.0))
-    width, height = spec.frame_size(*size)
-    groups = -(-frames // geometry.frames_per_group)
-    return groups, height // geometry.patch_px, width // geometry.patch_px
+    times = spec.times(duration, (start or 0.0, end or duration))
+    return model.backbone.layout(times, *spec.frame_size(*size))
 
 
 def _memory(model: VideoLatent, positions: float) -> int:

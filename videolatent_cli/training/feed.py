@@ -13,7 +13,6 @@ from videolatent_cli.data.eventworld import FPS, SPEC_VERSION, render
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.data.prompts import question_text
 from videolatent_cli.model.batch import Example, Prompter
-from videolatent_cli.model.pixels import patchify
 from videolatent_cli.model.source import Clip
 from videolatent_cli.recipe import digest
 from videolatent_cli.training.sampler import GroupSampler
@@ -52,7 +51,6 @@ class StreamFeed:
     ) -> None:
         self._data = data
         self._count = videos_per_batch
-        self._backbone = backbone
         self._prompter = Prompter(backbone)
         self.fingerprint = digest(["eventworld_stream", SPEC_VERSION, data.model_dump()])
 
@@ -74,9 +72,8 @@ class StreamFeed:
         )
         pairs = [(world, triplets) for world, triplets in pairs if triplets]
         frames = [world_frames(world) for world, _ in pairs]
-        grids = [patchify(batch, self._backbone.geometry).grid for batch in frames]
         examples = [[as_example(t) for t in triplets] for _, triplets in pairs]
-        return self._prompter.collate(frames, grids, examples)
+        return self._prompter.collate(frames, examples)
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def collate_groups(groups: list[Group], source: VideoSource, prompter: Prompter)
     """Return groups as one batch with the features of their videos."""
     features = source.features([group.clip for group in groups])
     examples = [[as_example(t) for t in group.triplets] for group in groups]
-    return prompter.collate(features, [f.grid for f in features], examples)
+    return prompter.collate(features, examples)
 
 
 class TripletFeed:
@@ -134,6 +131,5 @@ class TripletFeed:
         if not self._live_frames:
             return collate_groups(groups, self._source, self._prompter)
         frames = self._source.frames([group.clip for group in groups])
-        grids = [patchify(batch, self._source.backbone.geometry).grid for batch in frames]
         examples = [[as_example(t) for t in group.triplets] for group in groups]
-        return self._prompter.collate(frames, grids, examples)
+        return self._prompter.collate(frames, examples)

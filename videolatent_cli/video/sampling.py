@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,10 +37,19 @@ class SamplingSpec:
     """Frame sides are multiples of this: patch size times merge of the backbone."""
     frames_per_group: int
     """The number of frames is a multiple of this, except for a single frame."""
+    frame_size_px: tuple[int, int] | None = None
+    """Width and height of all frames, for backbones that take one size only: the pixel budget then
+    has no effect."""
     version: int = SAMPLING_VERSION
 
     @classmethod
-    def of(cls, video: Video, size_multiple_px: int, frames_per_group: int) -> SamplingSpec:
+    def of(
+        cls,
+        video: Video,
+        size_multiple_px: int,
+        frames_per_group: int,
+        frame_size_px: tuple[int, int] | None = None,
+    ) -> SamplingSpec:
         """Return the contract of a recipe for a backbone."""
         return cls(
             video.fps,
@@ -51,7 +60,14 @@ class SamplingSpec:
             video.resize,
             size_multiple_px,
             frames_per_group,
+            frame_size_px,
         )
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> SamplingSpec:
+        """Return the contract that a checkpoint keeps as `asdict` gives it."""
+        size = stored.get("frame_size_px")
+        return cls(**(stored | {"frame_size_px": tuple(size) if size is not None else None}))
 
     @property
     def hash(self) -> str:
@@ -88,6 +104,8 @@ class SamplingSpec:
 
         Source: the rule of the Qwen2-VL processor.
         """
+        if self.frame_size_px is not None:
+            return self.frame_size_px
         unit = self.size_multiple_px
         width = max(unit, round(width_px / unit) * unit)
         height = max(unit, round(height_px / unit) * unit)

@@ -1,0 +1,309 @@
+"""Every family against transformers' own forward and prompts, and through our own identities."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers.models.internvl.processing_internvl import InternVLProcessor
+from transformers.models.llava_onevision.processing_llava_onevision import LlavaOnevisionProcessor
+from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
+from transformers.models.smolvlm.processing_smolvlm import SmolVLMProcessor
+
+from tests.factories import make_recipe, make_video, one_row, write_jsonl
+from tests.families import FAMILIES, write_family
+from videolatent_cli.errors import EnvironmentProblemError
+from videolatent_cli.model.backbone import Backbone
+from videolatent_cli.model.batch import Batch, Example, Prompter
+from videolatent_cli.model.cached import features_row, row_features
+from videolatent_cli.model.generate import generate
+from videolatent_cli.model.load import load_backbone
+from videolatent_cli.model.pixels import normalised, patchify
+from videolatent_cli.model.videolatent import VideoLatent
+from videolatent_cli.objectives import answer_loss
+from videolatent_cli.pipeline.ask import AskRequest, ask
+from videolatent_cli.pipeline.export import export_run
+from videolatent_cli.pipeline.train import TrainRequest, train
+from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
+from videolatent_cli.recipe.schema import Latent
+from videolatent_cli.video.frames import FrameBatch
+
+LATENT = Latent(num_blocks=2, latents_per_block=2, relook_heads=2)
+QUESTIONS = [("What moved first?", "a cup"), ("Where did it go, and when?", "left")]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_family(tmp_path_factory.mktemp(request.param), request.param)
+
+
+def load(folder: Path, train: str = "full") -> Backbone:
+    recipe = BackboneRecipe(model=str(folder), train=train)
+    backbone = load_backbone(recipe)
+    torch.manual_seed(0)
+    backbone.make_trainable(recipe)
+    return backbone.eval()
+
+
+def frames_for(backbone: Backbone, seed: int = 0, count: int = 5) -> FrameBatch:
+    """Random frames of a size that the family takes, 2 a second."""
+    width, height = backbone.geometry.frame_size_px or (48, 32)
+    shape = (count, height, width, 3)
+    data = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    return FrameBatch(data, np.arange(count) / 2 + 61)
+
+
+def make_batch(backbone: Backbone) -> Batch:
+    """Two questions about each of two videos of different length."""
+    with torch.no_grad():
+        features = backbone.encode_videos(
+            [frames_for(backbone), frames_for(backbone, seed=1, count=2)]
+        )
+    examples = [[Example(*pair) for pair in QUESTIONS]] * 2
+    return Prompter(backbone).collate(features, examples)
+
+
+def pixel_inputs(backbone: Backbone, frames: FrameBatch, ids: torch.Tensor) -> dict[str, Any]:
+    """What transformers' own forward takes besides token ids."""
+    family = backbone.config.model_type
+    if family.startswith("qwen"):
+        layout = backbone.layout_of(frames)
+        inputs = {
+            "pixel_values_videos": patchify(frames, backbone.geometry),
+            "video_grid_thw": torch.tensor([layout.grid]),
+            "mm_token_type_ids": (ids == backbone.visual_token_id).int() * 2,
+        }
+        seconds = {"second_per_grid_ts": [layout.seconds_per_group]}
+        return inputs | (seconds if family == "qwen2_5_vl" else {})
+    pixels = normalised(frames, backbone.geometry.mean, backbone.geometry.std)
+    if family == "internvl":
+        return {"pixel_values": pixels}
+    name = "pixel_values_videos" if family == "llava_onevision" else "pixel_values"
+    return {name: pixels[None]}
+
+
+def test_logits_equal_those_of_transformers_from_pixels(folder: Path) -> None:
+    backbone = load(folder)
+    batch = one_row(make_batch(backbone), 1)
+    ours = VideoLatent(backbone, None).eval()(batch).answer_logits
+    ids = torch.cat((batch.head.ids, batch.question.ids, batch.answer.ids), 1)
+    with torch.no_grad():
+        inputs = pixel_inputs(backbone, frames_for(backbone), ids)
+        theirs = backbone.core(input_ids=ids, use_cache=False, **inputs).logits
+    length = batch.answer.ids.shape[1]
+    assert torch.allclose(ours, theirs[:, -length - 1 : -1], atol=1e-4)
+
+
+def test_text_goes_on_after_the_last_moment_of_a_long_video(tmp_path: Path) -> None:
+    backbone = load(write_family(tmp_path, "qwen2_5_vl"))
+    with torch.no_grad():
+        features = backbone.encode_video(frames_for(backbone, count=40))
+    head = Prompter(backbone).collate([features], [[Example(*QUESTIONS[0])]]).head
+    positions, after = backbone.prompt_positions(head.ids, head.mask, [features])
+    assert int(after) == int(positions.max()) + 1
+    assert int(positions[0].max()) > int(positions[1:].max())
+
+
+def test_a_row_of_a_padded_batch_equals_a_batch_of_one(folder: Path) -> None:
+    model = VideoLatent(load(folder), LATENT).eval()
+    batch = make_batch(model.backbone)
+    assert not bool(batch.head.mask.all())
+    whole = model(batch, bottleneck=True)
+    for row in range(4):
+        alone = model(one_row(batch, row), bottleneck=True)
+        length = alone.answer_logits.shape[1]
+        for ours, single in (
+            (whole.answer_logits, alone.answer_logits),
+            (whole.bottleneck_logits, alone.bottleneck_logits),
+        ):
+            assert torch.allclose(ours[row, :length], single[0], atol=1e-4)
+
+
+def test_training_and_generation_are_one_rollout(folder: Path) -> None:
+    model = VideoLatent(load(folder), LATENT).eval()
+    batch = make_batch(model.backbone)
+    trained, used = model(batch), generate(model, batch, end_of_turn=0)
+    assert torch.equal(used.rollout.latents, trained.rollout.latents)
+    assert torch.allclose(used.first_logits, trained.answer_logits[:, 0], atol=1e-4)
+
+
+def test_features_survive_the_cache_bit_by_bit(folder: Path) -> None:
+    backbone = load(folder)
+    with torch.no_grad():
+        live = backbone.encode_video(frames_for(backbone))
+    row = features_row(
+        live, key="k", content_id="c", sampling_hash="s", fingerprint="f", source="v"
+    )
+    kept = row_features(row, torch.device("cpu"))
+    assert kept.grid == live.grid
+    assert torch.equal(kept.embeds, live.embeds)
+    assert len(kept.embeds) == backbone.num_visual_tokens(kept.grid)
+    assert (kept.deep is None) == (live.deep is None)
+    if live.deep is not None:
+        assert torch.equal(kept.deep, live.deep)
+
+
+def test_videos_encoded_together_equal_each_alone(folder: Path) -> None:
+    backbone = load(folder)
+    pair = [frames_for(backbone), frames_for(backbone, seed=1, count=2)]
+    with torch.no_grad():
+        for frames, together in zip(pair, backbone.encode_videos(pair), strict=True):
+            alone = backbone.encode_video(frames)
+            assert torch.allclose(alone.embeds, together.embeds, atol=1e-5)
+
+
+def test_lora_learns_in_the_decoder_only_and_gradients_reach_all_of_it(folder: Path) -> None:
+    model = VideoLatent(load(folder, train="lora"), LATENT)
+    batch = make_batch(model.backbone)
+    out = model(batch)
+    answer_loss(out.answer_logits, batch.answer.ids, batch.answer.mask).backward()
+    learns = {n for n, p in model.backbone.named_parameters() if p.requires_grad}
+    assert learns
+    assert all("lora_" in name and f".{model.backbone.decoder}." in name for name in learns)
+    moved = [p.grad.abs().max() for n, p in model.backbone.named_parameters() if "lora_B" in n]
+    assert min(moved) > 0
+
+
+def test_fingerprint_follows_the_vision_weights_only(folder: Path) -> None:
+    backbone = load(folder)
+    before = backbone.fingerprint()
+    with torch.no_grad():
+        backbone.core.lm_head.weight.add_(1)
+        next(backbone.language_model.parameters()).add_(1)
+    assert backbone.fingerprint() == before
+    with torch.no_grad():
+        next(iter(backbone.vision_parameters()))[1].add_(1)
+    assert backbone.fingerprint() != before
+
+
+# --- prompts, against the code of transformers' processors
+
+
+def their_text(backbone: Backbone, frames: FrameBatch) -> str:
+    """What transformers' processor writes for a video."""
+    layout = backbone.layout_of(frames)
+    side = int(backbone.num_visual_tokens((1, *layout.grid[1:])))
+    marks = {"start_image_token": "<img>", "end_image_token": "</img>"}
+    metadata = SimpleNamespace(
+        fps=2.0,
+        frames_indices=list(range(122, 122 + len(frames))),
+        timestamps=frames.pts_seconds.tolist(),
+        duration=None,
+    )
+    family = backbone.config.model_type
+    if family == "internvl":
+        them = SimpleNamespace(**marks, image_token="<IMG_CONTEXT>", image_seq_length=side)
+        inputs = {"pixel_values_videos": [frames.data]}
+        return InternVLProcessor.replace_video_token(them, inputs, 0)
+    if family == "llava_onevision":
+        them = SimpleNamespace(video_token="<video>", num_image_tokens=49)
+        inputs = {"pixel_values_videos": [frames.data]}
+        return LlavaOnevisionProcessor.replace_video_token(them, inputs, 0)
+    if family == "smolvlm":
+        them = SimpleNamespace(
+            image_seq_len=side,
+            image_token="<image>",
+            fake_image_token="<fake_token_around_image>",
+            global_image_token="<global-img>",
+        )
+        inputs = {"pixel_values": frames.data[None], "video_metadata": [metadata]}
+        return SmolVLMProcessor.replace_video_token(them, inputs, 0)
+    them = SimpleNamespace(
+        video_processor=SimpleNamespace(merge_size=2, temporal_patch_size=2),
+        vision_start_token="<|vision_start|>",
+        vision_end_token="<|vision_end|>",
+        video_token="<|video_pad|>",
+    )
+    them._calculate_timestamps = lambda *args: Qwen3VLProcessor._calculate_timestamps(them, *args)
+    inputs = {"video_grid_thw": torch.tensor([layout.grid]), "video_metadata": [metadata]}
+    return Qwen3VLProcessor.replace_video_token(them, inputs, 0)
+
+
+def test_video_text_is_that_of_transformers(folder: Path) -> None:
+    backbone = load(folder)
+    frames = frames_for(backbone)
+    ours = backbone.video_text(backbone.layout_of(frames))
+    if backbone.config.model_type in ("qwen2_vl", "qwen2_5_vl"):
+        assert ours == "<|video_pad|>" * (3 * 2 * 3)
+        return
+    assert ours == their_text(backbone, frames)
+
+
+# --- the whole way, and what can go wrong
+
+
+def test_from_video_files_to_an_answer(folder: Path, tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        make_video(tmp_path / name, 12, 4)
+    write_jsonl(
+        tmp_path / "t.jsonl",
+        [
+            {"video": name, "question": question, "answer": answer}
+            for name in ("a.mp4", "b.mp4")
+            for question, answer in QUESTIONS
+        ],
+    )
+    recipe = make_recipe(
+        folder,
+        data="{type: triplets, path: t.jsonl}",
+        video="{fps: 2, min_frames: 2, max_frames: 4, min_pixels: 1024, max_pixels: 2048}",
+        backbone=f"{{model: '{folder}', train: lora, lora: {{rank: 2, alpha: 4}}}}",
+    )
+    run = tmp_path / "run"
+    report = train(TrainRequest(recipe, "", run, tmp_path / "cache", tmp_path, ()))
+    assert report.steps == 4
+    answer = ask(AskRequest(tmp_path / "a.mp4", "What moved first?"), run, tmp_path / "runs")
+    assert answer.evidence
+    assert all(0 <= moment.start_seconds < 3 for moment in answer.evidence)
+    export_run(run, tmp_path / "out")
+    before, after = load(folder), load(tmp_path / "out")
+    frames = frames_for(before)
+    assert torch.equal(before.encode_video(frames).embeds, after.encode_video(frames).embeds)
+
+
+def test_smolvlm_needs_a_package_for_its_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = load(write_family(tmp_path, "smolvlm"))
+    monkeypatch.setitem(sys.modules, "num2words", None)
+    with pytest.raises(EnvironmentProblemError, match=r"pip install 'videolatent-cli\[smolvlm\]'"):
+        backbone.video_text(backbone.layout_of(frames_for(backbone)))
+
+
+def test_processor_settings_are_found_in_all_places(tmp_path: Path) -> None:
+    write_family(tmp_path, "qwen2_vl")
+    settings = tmp_path / "video_preprocessor_config.json"
+    found = json.loads(settings.read_text())
+    settings.unlink()
+    with pytest.raises(EnvironmentProblemError, match="says nowhere how frames are normalised"):
+        load(tmp_path)
+    nested = tmp_path / "processor_config.json"
+    nested.write_text(json.dumps({"video_processor": found}))
+    assert load(tmp_path).geometry.mean == (0.5, 0.4, 0.3)
+    nested.write_text(json.dumps({"processor_class": "Qwen2VLProcessor"}))
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps(found | {"image_mean": [0.0] * 3})
+    )
+    assert load(tmp_path).geometry.mean == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"language_model.lm_head.weight": None}, "1 missing weights, got lm_head.weight"),
+        ({"extra.weight": torch.zeros(2)}, "1 unexpected weights, got extra.weight"),
+    ],
+)
+def test_weights_that_do_not_fit_stop_the_load(
+    tmp_path: Path, change: dict[str, torch.Tensor | None], message: str
+) -> None:
+    path = write_family(tmp_path, "llava_onevision") / "model.safetensors"
+    weights = {**load_file(path), **change}
+    save_file({n: w for n, w in weights.items() if w is not None}, path, {"format": "pt"})
+    with pytest.raises(EnvironmentProblemError, match=message):
+        load(tmp_path)
