@@ -43,6 +43,7 @@ MAIN = (
     "diversity",
     "pair",
     "full",
+    "positions_own",
     "cot_full",
     "cot_short",
     "cot_noisy",

@@ -12,9 +12,10 @@ from videolatent_cli.objectives import (
     answer_loss,
     bottleneck_probability,
     instance_loss,
+    moments_of,
     slot_loss,
 )
-from videolatent_cli.objectives.moments import RunningMoments
+from videolatent_cli.objectives.moments import Moments, RunningMoments
 
 
 def test_answer_loss_is_the_mean_over_tokens_then_over_triplets() -> None:
@@ -59,7 +60,7 @@ def test_diversity_centres_each_latent_so_constants_are_no_diversity() -> None:
 def test_diversity_queue_keeps_the_newest_and_counts() -> None:
     diversity = Diversity(1, 2, similarity=0.2, deviation=0.5, queue=3, momentum=0.9)
     for value in (1.0, 2.0):
-        diversity(torch.full((2, 1, 2), value))
+        diversity.remember(torch.full((2, 1, 2), value))
     assert diversity.queue[:, 0, 0].tolist() == [2.0, 2.0, 1.0]
     assert int(diversity.filled) == 3
 
@@ -76,13 +77,16 @@ def test_diversity_gradient_spreads_rows() -> None:
 
 def test_moments_first_batch_sets_them_then_momentum() -> None:
     moments = RunningMoments((1,), 0.9)
-    moments.update(torch.tensor([[0.0], [2.0]]))
+    first = Moments.of(torch.tensor([[0.0], [2.0]]))
+    assert moments.now(first) is first
+    moments.update(first)
     assert float(moments.mean) == 1.0
     assert float(moments.variance) == 1.0
-    moments.update(torch.tensor([[11.0], [11.0]]))
+    moments.update(Moments.of(torch.tensor([[11.0], [11.0]])))
     assert float(moments.mean) == pytest.approx(2.0)
     assert float(moments.variance) == pytest.approx(0.9)
-    assert float(moments.standardise(torch.tensor([[2.0]]))) == pytest.approx(0.0)
+    now = moments.now(first)
+    assert float(now.standardise(torch.tensor([[2.0]]))) == pytest.approx(0.0)
 
 
 def test_alignment_is_0_for_a_perfect_predictor_and_trains_only_the_student() -> None:
@@ -90,8 +94,8 @@ def test_alignment_is_0_for_a_perfect_predictor_and_trains_only_the_student() ->
     teacher = torch.randn(6, 3, 8, requires_grad=True)
     student = torch.randn(6, 3, 8, requires_grad=True)
     alignment.predictors[0] = torch.nn.Identity()
-    alignment.moments[0].update(teacher.flatten(0, 1))
-    perfect = alignment.moments[0].standardise(teacher.detach())
+    (seen,) = moments_of((teacher,))
+    perfect = seen.standardise(teacher.detach())
     assert float(alignment((perfect,), (teacher,))) == pytest.approx(0.0, abs=1e-5)
     alignment((student,), (teacher,)).backward()
     assert teacher.grad is None

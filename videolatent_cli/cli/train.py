@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -33,6 +34,9 @@ def train(  # noqa: PLR0913 - the options of the command
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the recipe and its data, train nothing.")
     ] = False,
+    nproc: Annotated[
+        int, typer.Option("--nproc", min=1, help="Processes on this machine, one a GPU.")
+    ] = 1,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
@@ -64,12 +68,20 @@ def train(  # noqa: PLR0913 - the options of the command
     if dry_run:
         typer.echo(check_training(request))
         return
+    if nproc > 1 and "WORLD_SIZE" not in os.environ:
+        from videolatent_cli.pipeline.launch import launch
+        from videolatent_cli.training.processes import Processes
+
+        Processes(count=nproc).share(loaded.training.gradient_accumulation_steps)
+        raise typer.Exit(launch(sys.argv[1:], nproc))
     with progress_bars() as show:
         report = train_pipeline(
             request,
             lambda result, total: show("train", result.step, total),
             show,
         )
+    if os.environ.get("RANK", "0") != "0":
+        return
     if as_json:
         print_json(report.document())
         return

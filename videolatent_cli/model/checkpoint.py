@@ -61,6 +61,11 @@ def untrained_names(module: nn.Module) -> set[str]:
     return {n for n, p in module.named_parameters() if not p.requires_grad}
 
 
+def checkpoint_name(step: int) -> str:
+    """Return the name of a checkpoint's folder."""
+    return f"step-{step:07d}"
+
+
 def save_checkpoint(
     root: Path,
     checkpoint: dict[str, Any],
@@ -75,7 +80,7 @@ def save_checkpoint(
         model: Trained parameters.
         training: State of optimizer and objectives.
     """
-    final = root / f"step-{checkpoint['step']:07d}"
+    final = root / checkpoint_name(checkpoint["step"])
     part = root / f"{final.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -1,8 +1,9 @@
 """The objectives of latent self-forcing: functions of tensors, without model or files."""
 
-from videolatent_cli.objectives.alignment import Alignment
+from videolatent_cli.objectives.alignment import Alignment, moments_of
 from videolatent_cli.objectives.answer import answer_loss, answer_losses
 from videolatent_cli.objectives.diversity import Diversity, instance_loss, slot_loss
+from videolatent_cli.objectives.moments import Moments
 from videolatent_cli.objectives.self_forcing import (
     LossWeights,
     alignment_ramp,
@@ -13,10 +14,12 @@ __all__ = [
     "Alignment",
     "Diversity",
     "LossWeights",
+    "Moments",
     "alignment_ramp",
     "answer_loss",
     "answer_losses",
     "bottleneck_probability",
     "instance_loss",
+    "moments_of",
     "slot_loss",
 ]

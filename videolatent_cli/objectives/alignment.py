@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videolatent_cli.objectives.moments import RunningMoments
+from videolatent_cli.objectives.moments import Moments, RunningMoments
 
 
 class Alignment(nn.Module):
@@ -13,7 +13,8 @@ class Alignment(nn.Module):
 
     Source: latent alignment (abstract). Choice: targets are standardised per layer and channel by
     running moments, since raw cosines of hidden states are near 1 for free; each layer has a
-    predictor d -> d/4 -> d that is dropped after training.
+    predictor d -> d/4 -> d that is dropped after training. The moments move once a step
+    (`remember`), so that the micro batches of a step can be run in any order and place.
     """
 
     def __init__(self, num_layers: int, dim: int, momentum: float) -> None:
@@ -31,12 +32,21 @@ class Alignment(nn.Module):
     ) -> Float[Tensor, ""]:
         """Return the loss, in [0, 2]; no gradient reaches the teacher."""
         losses = []
-        for moments, predict, ours, target in zip(
-            self.moments, self.predictors, student, teacher, strict=True
+        for moments, predict, ours, target, seen in zip(
+            self.moments, self.predictors, student, teacher, moments_of(teacher), strict=True
         ):
             assert isinstance(moments, RunningMoments)
-            target = target.detach().float()
-            moments.update(target.flatten(0, 1))
-            goal = moments.standardise(target)
+            goal = moments.now(seen).standardise(target.detach().float())
             losses.append(1 - F.cosine_similarity(predict(ours.float()), goal, dim=-1).mean())
         return torch.stack(losses).mean()
+
+    def remember(self, seen: tuple[Moments, ...]) -> None:
+        """Move the running moments towards those of a batch of teacher states."""
+        for moments, batch in zip(self.moments, seen, strict=True):
+            assert isinstance(moments, RunningMoments)
+            moments.update(batch)
+
+
+def moments_of(states: tuple[Float[Tensor, "batch position dim"], ...]) -> tuple[Moments, ...]:
+    """Return the moments of hidden states, layer by layer."""
+    return tuple(Moments.of(layer.flatten(0, 1)) for layer in states)

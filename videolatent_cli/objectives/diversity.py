@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videolatent_cli.objectives.moments import RunningMoments
+from videolatent_cli.objectives.moments import Moments, RunningMoments
 
 
 def slot_loss(centred: Float[Tensor, "batch latent dim"], threshold: float) -> Float[Tensor, ""]:
@@ -56,17 +56,17 @@ class Diversity(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
 
     def forward(self, latents: Float[Tensor, "batch latent dim"]) -> Float[Tensor, ""]:
-        """Return the loss and remember the latents for the next batches."""
-        self.moments.update(latents)
-        slots = slot_loss(latents - self.moments.mean, self.similarity)
+        """Return the loss; `remember` the latents once the step is over."""
+        mean = self.moments.now(Moments.of(latents)).mean
+        slots = slot_loss(latents - mean, self.similarity)
         rows = torch.cat((latents, self.queue[: int(self.filled)]))
-        instances = instance_loss(rows, self.deviation)
-        self._remember(latents.detach())
-        return slots + instances
+        return slots + instance_loss(rows, self.deviation)
 
     @torch.no_grad()
-    def _remember(self, latents: Float[Tensor, "batch latent dim"]) -> None:
-        """Put the newest latents in front of the queue."""
+    def remember(self, latents: Float[Tensor, "batch latent dim"]) -> None:
+        """Move the mean towards these latents and put them in front of the queue."""
+        latents = latents.to(self.queue)
+        self.moments.update(Moments.of(latents))
         size = len(self.queue)
         kept = torch.cat((latents, self.queue[: int(self.filled)]))[:size]
         self.queue[: len(kept)] = kept

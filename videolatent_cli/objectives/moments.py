@@ -1,12 +1,36 @@
 """Running mean and deviation."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Mean and variance over the rows of a batch."""
+
+    mean: Float[Tensor, "..."]
+    variance: Float[Tensor, "..."]
+
+    @classmethod
+    def of(cls, x: Float[Tensor, "row ..."]) -> "Moments":
+        """Return those of a batch, without gradient."""
+        x = x.detach().float()
+        return cls(x.mean(0), x.var(0, correction=0))
+
+    def cpu(self) -> "Moments":
+        """Return the same in main memory."""
+        return Moments(self.mean.cpu(), self.variance.cpu())
+
+    def standardise(self, x: Float[Tensor, "row ..."]) -> Float[Tensor, "row ..."]:
+        """Return (x - mean) / deviation."""
+        return (x - self.mean) / (self.variance.sqrt() + 1e-4)
+
+
 class RunningMoments(nn.Module):
-    """Mean and variance over the first axis, averaged over batches; the first batch sets them."""
+    """Moments averaged over batches; the first batch sets them."""
 
     mean: Tensor
     variance: Tensor
@@ -19,15 +43,14 @@ class RunningMoments(nn.Module):
         self.register_buffer("variance", torch.ones(shape))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
-    @torch.no_grad()
-    def update(self, x: Float[Tensor, "row ..."]) -> None:
-        """Move towards the moments of a batch."""
-        x = x.detach().float()
-        weight = 1 - self.momentum if self.started else 1.0
-        self.mean.lerp_(x.mean(0), weight)
-        self.variance.lerp_(x.var(0, correction=0), weight)
-        self.started.fill_(True)
+    def now(self, batch: Moments) -> Moments:
+        """Return the average so far, the moments of the batch itself before the first update."""
+        return Moments(self.mean, self.variance) if self.started else batch
 
-    def standardise(self, x: Float[Tensor, "row ..."]) -> Float[Tensor, "row ..."]:
-        """Return (x - mean) / deviation."""
-        return (x - self.mean) / (self.variance.sqrt() + 1e-4)
+    @torch.no_grad()
+    def update(self, batch: Moments) -> None:
+        """Move towards the moments of a batch."""
+        weight = 1 - self.momentum if self.started else 1.0
+        self.mean.lerp_(batch.mean.to(self.mean), weight)
+        self.variance.lerp_(batch.variance.to(self.variance), weight)
+        self.started.fill_(True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from videolatent_cli.data.dataset import TRAIN
 from videolatent_cli.logs import log_file
 from videolatent_cli.model.attention import explain_attention
 from videolatent_cli.model.checkpoint import (
+    checkpoint_name,
     describe_checkpoint,
     find_checkpoint,
     load_tensors,
@@ -38,6 +40,7 @@ from videolatent_cli.training.optimizer import (
     make_schedule,
     optimizer_tensors,
 )
+from videolatent_cli.training.processes import Processes, joined_processes
 from videolatent_cli.training.step import SelfForcing
 
 if TYPE_CHECKING:
@@ -113,35 +116,98 @@ def train(
     Raises:
         VideoLatentError: As the parts of the run say; an interruption saves first.
     """
-    started = time.perf_counter()
     recipe, run = request.recipe, RunDir(request.run_dir)
     if run.is_known(recipe):
         previous = find_checkpoint(run.path)
         if previous is not None and previous.finished:
             return TrainReport(run.path, previous.folder, previous.step, previous.step, None, 0.0)
     device = check_device(request.device)
-    logger.info("attention: {}", explain_attention(recipe.backbone.attention, device))
-    model = build_model(recipe, device)
-    feed = make_feed(recipe, model, request.base_dir, request.cache_dir, progress)
-    run.claim(recipe, request.source, list(request.overrides), feed.fingerprint, request.base_dir)
-    with run.lock(), log_file(run.path / "train.log"), StopRequest() as stop:
-        trainer = _Trainer(recipe, model, feed)
-        previous = find_checkpoint(run.path)
+    with joined_processes(device) as processes:
+        processes.share(recipe.training.gradient_accumulation_steps)
+        if processes.first:
+            logger.info("attention: {}", explain_attention(recipe.backbone.attention, device))
+        return _Training(request, device, processes).run(on_step, progress)
+
+
+class _Training:
+    """One process of a training; the first of them alone writes."""
+
+    def __init__(self, request: TrainRequest, device: str, processes: Processes) -> None:
+        self.request = request
+        self.processes = processes
+        self.folder = RunDir(request.run_dir)
+        self.model = build_model(request.recipe, device)
+
+    def run(self, on_step: Callable[[StepResult, int], None], progress: Progress) -> TrainReport:
+        """Prepare the data, train what is left, save."""
+        started = time.perf_counter()
+        request = self.request
+        feed = self.processes.first_then_others(
+            lambda: make_feed(
+                request.recipe,
+                self.model,
+                request.base_dir,
+                request.cache_dir,
+                progress if self.processes.first else silent,
+            )
+        )
+        with ExitStack() as stack:
+            if self.processes.first:
+                self._claim(feed, stack)
+            stop = stack.enter_context(StopRequest())
+            trainer = _Trainer(request.recipe, self.model, feed, self.processes)
+            first = self.processes.first_then_others(lambda: self._restore(trainer))
+            checkpoint, last = self._steps(trainer, first, stop, on_step)
+        seconds = time.perf_counter() - started
+        return TrainReport(self.folder.path, checkpoint, trainer.total_steps, first, last, seconds)
+
+    def _claim(self, feed: StreamFeed | TripletFeed, stack: ExitStack) -> None:
+        """Make the run folder this run's own, and lock it."""
+        request = self.request
+        self.folder.claim(
+            request.recipe,
+            request.source,
+            list(request.overrides),
+            feed.fingerprint,
+            request.base_dir,
+        )
+        stack.enter_context(self.folder.lock())
+        stack.enter_context(log_file(self.folder.path / "train.log"))
+
+    def _restore(self, trainer: _Trainer) -> int:
+        """Bring the trainer to the newest checkpoint; return its step."""
+        previous = find_checkpoint(self.folder.path)
         first = trainer.restore(previous) if previous is not None else 0
-        run.cut_log(first)
-        if first:
-            logger.info("going on after step {} of {}", first, trainer.total_steps)
+        if self.processes.first:
+            self.folder.cut_log(first)
+            if first:
+                logger.info("going on after step {} of {}", first, trainer.total_steps)
+        return first
+
+    def _steps(
+        self,
+        trainer: _Trainer,
+        first: int,
+        stop: StopRequest,
+        on_step: Callable[[StepResult, int], None],
+    ) -> tuple[Path, StepResult]:
+        """Run the steps; return the last checkpoint and the last step."""
+        recipe, run = self.request.recipe, self.folder
         for result in trainer.steps(first):
-            run.append_log(result)
-            on_step(result, trainer.total_steps)
             last = result.step == trainer.total_steps
             due = result.step % recipe.training.checkpoint_every_steps == 0
-            if due or last or stop.signal is not None:
-                folder = trainer.save(run, result.step)
-            if not last:
-                stop.check(f"{run.path} is saved at step {result.step}", request.resume_command)
-    seconds = time.perf_counter() - started
-    return TrainReport(run.path, folder, trainer.total_steps, first, result, seconds)
+            stop.signal = next(filter(None, self.processes.gather([stop.signal])), None)
+            if self.processes.first:
+                run.append_log(result)
+                on_step(result, trainer.total_steps)
+                if due or last or stop.signal is not None:
+                    trainer.save(run, result.step)
+                if not last:
+                    what = f"{run.path} is saved at step {result.step}"
+                    stop.check(what, self.request.resume_command)
+            elif stop.signal is not None:
+                break
+        return run.checkpoints / checkpoint_name(result.step), result
 
 
 def check_training(request: TrainRequest) -> str:
@@ -160,8 +226,15 @@ def check_training(request: TrainRequest) -> str:
 class _Trainer:
     """Module, optimizer and schedule, with their state in and out of checkpoints."""
 
-    def __init__(self, recipe: Recipe, model: VideoLatent, feed: StreamFeed | TripletFeed) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: VideoLatent,
+        feed: StreamFeed | TripletFeed,
+        processes: Processes,
+    ) -> None:
         self.recipe = recipe
+        self.processes = processes
         self.feed = feed
         self.module = SelfForcing(model, recipe)
         self.total_steps = feed.num_steps(recipe.training)
@@ -180,6 +253,7 @@ class _Trainer:
             self.recipe.training,
             first_step=first,
             total_steps=self.total_steps,
+            processes=self.processes,
         )
 
     def restore(self, checkpoint: Checkpoint) -> int:

@@ -12,13 +12,18 @@ import torch
 from videolatent_cli.errors import DataError, ResourceError
 from videolatent_cli.training.metrics import latent_diagnostics, peak_memory_bytes
 from videolatent_cli.training.optimizer import set_rate
+from videolatent_cli.training.processes import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from videolatent_cli.model.batch import Batch
+    from videolatent_cli.objectives import Moments
     from videolatent_cli.recipe.schema import Training
-    from videolatent_cli.training.step import SelfForcing, StepLosses
+    from videolatent_cli.training.step import SelfForcing
+
+
+_ALONE = Processes()
 
 
 class Feed(Protocol):
@@ -51,7 +56,7 @@ class StepResult:
     """Largest memory so far."""
 
 
-def train_steps(
+def train_steps(  # noqa: PLR0913 - what a training is made of
     module: SelfForcing,
     optimizer: torch.optim.Optimizer,
     schedule: Callable[[int], float],
@@ -60,6 +65,7 @@ def train_steps(
     *,
     first_step: int,
     total_steps: int,
+    processes: Processes = _ALONE,
 ) -> Iterator[StepResult]:
     """Yield a result after each optimizer step; the caller may save or stop between them.
 
@@ -71,6 +77,7 @@ def train_steps(
         training: Accumulation and clipping.
         first_step: Steps done before.
         total_steps: Steps of the whole run.
+        processes: Who shares the micro batches of each step.
 
     Raises:
         DataError: Where the loss is not finite, naming the step.
@@ -80,9 +87,12 @@ def train_steps(
     trained = [p for p in module.parameters() if p.requires_grad]
     for step in range(first_step, total_steps):
         started = time.perf_counter()
-        # Dropout then depends on the step alone, so a resumed run repeats it.
-        torch.manual_seed(training.seed * 1_000_003 + step)
-        micro, count, tokens = _accumulate(module, feed, training, step, total_steps)
+        micro = processes.gather(
+            list(_accumulate(module, feed, training, step, total_steps, processes))
+        )
+        processes.sum_gradients(trained)
+        for one in micro:
+            module.remember(one.latents, one.teacher)
         injection = module.model.injection
         latent_norm = _norm(injection) if injection is not None else None
         norm = float(torch.nn.utils.clip_grad_norm_(trained, training.max_grad_norm))
@@ -90,37 +100,55 @@ def train_steps(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         module.teacher.update()
-        names = sorted({name for losses in micro for name in losses.parts})
         yield StepResult(
             step=step + 1,
-            loss=sum(float(losses.total.detach()) for losses in micro) / len(micro),
+            loss=sum(one.loss for one in micro) / len(micro),
             parts={
-                name: sum(float(losses.parts[name]) for losses in micro) / len(micro)
-                for name in names
+                name: sum(one.parts[name] for one in micro) / len(micro)
+                for name in sorted(micro[0].parts)
             },
             latents=_diagnostics(module, micro[-1]),
             learning_rate=optimizer.param_groups[0]["lr"],
             grad_norm=norm,
             latent_grad_norm=latent_norm,
-            num_triplets=count,
-            num_tokens=tokens,
+            num_triplets=sum(one.num_triplets for one in micro),
+            num_tokens=sum(one.num_tokens for one in micro),
             seconds=time.perf_counter() - started,
             peak_memory_bytes=peak_memory_bytes(module.model.backbone.device),
         )
 
 
+@dataclass(frozen=True)
+class _Micro:
+    """What is left of a micro batch after its backward pass; it travels between processes."""
+
+    loss: float
+    parts: dict[str, float]
+    latents: torch.Tensor | None
+    teacher: tuple[Moments, ...]
+    num_triplets: int
+    num_tokens: int
+
+
 def _accumulate(
-    module: SelfForcing, feed: Feed, training: Training, step: int, total_steps: int
-) -> tuple[list[StepLosses], int, int]:
-    """Run the micro batches of a step; return losses, number of triplets and of tokens."""
+    module: SelfForcing,
+    feed: Feed,
+    training: Training,
+    step: int,
+    total_steps: int,
+    processes: Processes,
+) -> Iterator[_Micro]:
+    """Run this process's micro batches of a step, one after the other."""
     weights = module.weights_at(step, total_steps)
-    parts, count, tokens = [], 0, 0
-    for index in range(training.gradient_accumulation_steps):
-        batch = feed.batch(step * training.gradient_accumulation_steps + index)
-        batch = batch.to(module.model.backbone.device)
+    count = training.gradient_accumulation_steps
+    for index in processes.share(count):
+        place = step * count + index
+        batch = feed.batch(place).to(module.model.backbone.device)
+        # Dropout then depends on the micro batch alone, wherever and whenever it is run.
+        torch.manual_seed(training.seed * 1_000_003 + place)
         try:
             losses = module(batch, weights)
-            (losses.total / training.gradient_accumulation_steps).backward()
+            (losses.total / count).backward()
         except torch.OutOfMemoryError:
             raise ResourceError(
                 f"step {step + 1}: out of GPU memory with {len(batch.video_index)} triplets of "
@@ -133,10 +161,14 @@ def _accumulate(
                 f"step {step + 1}: the loss is not finite, got {total}; "
                 "lower training.learning_rate"
             )
-        parts.append(losses)
-        count += len(batch.video_index)
-        tokens += batch.num_tokens
-    return parts, count, tokens
+        yield _Micro(
+            total,
+            {name: float(part) for name, part in losses.parts.items()},
+            losses.latents.cpu() if losses.latents is not None else None,
+            tuple(moments.cpu() for moments in losses.teacher),
+            len(batch.video_index),
+            batch.num_tokens,
+        )
 
 
 def _norm(module: torch.nn.Module) -> float:
@@ -146,7 +178,7 @@ def _norm(module: torch.nn.Module) -> float:
 
 
 @torch.no_grad()
-def _diagnostics(module: SelfForcing, losses: StepLosses) -> dict[str, float]:
+def _diagnostics(module: SelfForcing, losses: _Micro) -> dict[str, float]:
     """Return the latent diagnostics of a micro batch, empty without blocks of latents."""
     model = module.model
     if losses.latents is None or not model.num_blocks:

@@ -13,9 +13,11 @@ from videolatent_cli.objectives import (
     Alignment,
     Diversity,
     LossWeights,
+    Moments,
     alignment_ramp,
     answer_loss,
     bottleneck_probability,
+    moments_of,
 )
 
 if TYPE_CHECKING:
@@ -33,10 +35,12 @@ class StepLosses:
     """Each part before its weight, detached."""
     latents: Tensor | None
     """(batch, latent, dim), detached."""
+    teacher: tuple[Moments, ...] = ()
+    """Moments of the teacher's states, layer by layer."""
 
 
 class SelfForcing(nn.Module):
-    """VideoLatent under its objectives; DDP and FSDP wrap this module.
+    """VideoLatent under its objectives.
 
     Choice: predictors, running moments and the queue live here, not in the model, since they are
     dropped after training.
@@ -107,5 +111,16 @@ class SelfForcing(nn.Module):
         if out.bottleneck_logits is not None:
             parts["bottleneck"] = answer_loss(out.bottleneck_logits, answer.ids, answer.mask)
             total = total + weights.bottleneck * parts["bottleneck"]
-        detached = {name: part.detach() for name, part in parts.items()}
-        return StepLosses(total, detached, latents.detach() if latents is not None else None)
+        return StepLosses(
+            total,
+            {name: part.detach() for name, part in parts.items()},
+            latents.detach() if latents is not None else None,
+            moments_of(out.teacher_by_layer),
+        )
+
+    def remember(self, latents: Tensor | None, teacher: tuple[Moments, ...]) -> None:
+        """Move what the objectives keep of earlier steps towards a micro batch."""
+        if self.alignment is not None and teacher:
+            self.alignment.remember(teacher)
+        if self.diversity is not None and latents is not None:
+            self.diversity.remember(latents)

@@ -1,0 +1,36 @@
+"""Starting several processes of one training on this machine."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+
+def launch(arguments: list[str], num_processes: int) -> int:
+    """Run `vl ARGUMENTS` in several processes, as torchrun does; return the exit code.
+
+    When one process fails, the others are stopped and its exit code is returned.
+    """
+    # A process that fails says why itself.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=num_processes,
+        run_id="vl",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "videolatent_cli", *arguments)
+    except ChildFailedError as error:
+        return error.get_first_failure()[1].exitcode
+    except SignalException as stop:
+        return 130 if stop.sigval == signal.SIGINT else 75
+    return 0
