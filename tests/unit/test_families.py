@@ -28,9 +28,11 @@ from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import answer_loss
 from videolatent_cli.pipeline.ask import AskRequest, ask
 from videolatent_cli.pipeline.export import export_run
-from videolatent_cli.pipeline.train import TrainRequest, train
+from videolatent_cli.pipeline.train import TrainRequest, check_training, train
+from videolatent_cli.recipe import load_recipe
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
+from videolatent_cli.shipped import shipped_recipe
 from videolatent_cli.video.frames import FrameBatch
 
 LATENT = Latent(num_blocks=2, latents_per_block=2, relook_heads=2)
@@ -307,3 +309,28 @@ def test_weights_that_do_not_fit_stop_the_load(
     save_file({n: w for n, w in weights.items() if w is not None}, path, {"format": "pt"})
     with pytest.raises(EnvironmentProblemError, match=message):
         load(tmp_path)
+
+
+RECIPES = {
+    "qwen2_5_vl_3b": "qwen2_5_vl",
+    "qwen2_5_vl_7b": "qwen2_5_vl",
+    "qwen3_vl_8b": "qwen3_vl",
+    "internvl3_8b": "internvl",
+    "smolvlm2_2b": "smolvlm",
+    "llava_onevision_7b": "llava_onevision",
+}
+
+
+@pytest.mark.parametrize(("name", "family"), RECIPES.items())
+def test_recipes_of_released_models_run_with_random_ones(
+    name: str, family: str, tmp_path: Path
+) -> None:
+    make_video(tmp_path / "a.mp4", 12, 4)
+    row = {"video": "a.mp4", "question": "What moved?", "answer": "a cup"}
+    write_jsonl(tmp_path / "train.jsonl", [row])
+    write_family(tmp_path / "model", family)
+    small = ["training.max_steps=1", "training.gradient_accumulation_steps=1"]
+    recipe = load_recipe(shipped_recipe(name), [f"backbone.model={tmp_path / 'model'}", *small])
+    request = TrainRequest(recipe, "", tmp_path / "run", tmp_path / "cache", tmp_path, ())
+    assert "on 1 triplets" in check_training(request)
+    assert train(request).steps == 1
