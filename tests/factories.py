@@ -109,7 +109,7 @@ def make_batch(model: VideoLatent, seeds: tuple[int, ...] = (0, 1)) -> Batch:
     with torch.no_grad():
         features = [model.backbone.encode_video(frame_batch(seed)) for seed in seeds]
     examples = [
-        [Example(*QUESTIONS[(2 * row + i) % len(QUESTIONS)]) for i in range(2)]
+        [Example(*QUESTIONS[(2 * row + i) % len(QUESTIONS)], f"t{2 * row + i}") for i in range(2)]
         for row in range(len(seeds))
     ]
     return prompter.collate(features, examples)
@@ -130,6 +130,7 @@ def one_row(batch: Batch, row: int) -> Batch:
         question=cut(batch.question, row),
         hint=cut(batch.hint, row),
         answer=cut(batch.answer, row),
+        names=batch.names[row : row + 1],
     )
 
 

@@ -27,6 +27,8 @@ class Example:
     question: str
     """The whole user turn after the video."""
     answer: str
+    name: str = ""
+    """What errors call it."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,19 @@ class Batch:
     """What the teacher is told, padded left."""
     answer: Padded
     """Answer and end of turn, padded right."""
+    names: tuple[str, ...] = ()
+    """What errors call each triplet."""
 
     @property
     def num_tokens(self) -> int:
         """Positions that are run once for plain fine-tuning, padding not counted."""
         return sum(int(part.mask.sum()) for part in (self.head, self.question, self.answer))
+
+    def tokens_by_triplet(self) -> list[int]:
+        """Return the positions of each triplet, its video's included."""
+        heads = self.head.mask.sum(1)[self.video_index]
+        total: list[int] = (heads + self.question.mask.sum(1) + self.answer.mask.sum(1)).tolist()
+        return total
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device; features follow where they are used."""
@@ -160,4 +170,5 @@ class Prompter:
             question=pad([self.question(example.question) for example in flat], "left"),
             hint=pad([self.hint(example.answer) for example in flat], "left"),
             answer=pad([self.answer(example.answer) for example in flat], "right"),
+            names=tuple(example.name for example in flat),
         )

@@ -37,7 +37,7 @@ def world_frames(world: World) -> FrameBatch:
 
 def as_example(triplet: Triplet) -> Example:
     """Return a triplet as the model sees it."""
-    return Example(question_text(triplet), triplet.answer)
+    return Example(question_text(triplet), triplet.answer, triplet.id)
 
 
 class StreamFeed:

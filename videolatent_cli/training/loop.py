@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from videolatent_cli.model.batch import Batch
     from videolatent_cli.objectives import Moments
     from videolatent_cli.recipe.schema import Training
-    from videolatent_cli.training.step import SelfForcing
+    from videolatent_cli.training.step import SelfForcing, StepLosses
 
 
 _ALONE = Processes()
@@ -80,8 +80,8 @@ def train_steps(  # noqa: PLR0913 - what a training is made of
         processes: Who shares the micro batches of each step.
 
     Raises:
-        DataError: Where the loss is not finite, naming the step.
-        ResourceError: Where memory runs out, naming what to change.
+        DataError: Where the loss is not finite, naming step and triplets.
+        ResourceError: Where memory runs out, naming the largest triplet and what to change.
     """
     module.train()
     trained = [p for p in module.parameters() if p.requires_grad]
@@ -150,17 +150,10 @@ def _accumulate(
             losses = module(batch, weights)
             (losses.total / count).backward()
         except torch.OutOfMemoryError:
-            raise ResourceError(
-                f"step {step + 1}: out of GPU memory with {len(batch.video_index)} triplets of "
-                f"{batch.num_tokens} tokens in all; lower training.videos_per_batch, "
-                "video.max_pixels or video.max_frames"
-            ) from None
+            raise _out_of_memory(step, batch) from None
         total = float(losses.total.detach())
         if not math.isfinite(total):
-            raise DataError(
-                f"step {step + 1}: the loss is not finite, got {total}; "
-                "lower training.learning_rate"
-            )
+            raise _not_finite(step, batch, losses)
         yield _Micro(
             total,
             {name: float(part) for name, part in losses.parts.items()},
@@ -169,6 +162,28 @@ def _accumulate(
             len(batch.video_index),
             batch.num_tokens,
         )
+
+
+def _out_of_memory(step: int, batch: Batch) -> ResourceError:
+    """Return the error that names the largest triplet and what to change."""
+    sizes = batch.tokens_by_triplet()
+    largest = max(range(len(sizes)), key=sizes.__getitem__)
+    return ResourceError(
+        f"step {step + 1}: out of GPU memory with {len(sizes)} triplets of {batch.num_tokens} "
+        f"tokens in all, the largest '{batch.names[largest]}' with {sizes[largest]}; lower "
+        "training.videos_per_batch, video.max_pixels or video.max_frames"
+    )
+
+
+def _not_finite(step: int, batch: Batch, losses: StepLosses) -> DataError:
+    """Return the error that names the triplets whose answer has no finite loss, else all."""
+    good = losses.answer_losses.isfinite().tolist()
+    names = [name for name, fine in zip(batch.names, good, strict=True) if not fine]
+    shown = ", ".join((names or batch.names)[:3])
+    return DataError(
+        f"step {step + 1}: the loss is not finite, got {float(losses.total.detach())} with "
+        f"triplet {shown}; lower training.learning_rate, or look at the triplet"
+    )
 
 
 def _norm(module: torch.nn.Module) -> float:

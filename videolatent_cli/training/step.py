@@ -16,6 +16,7 @@ from videolatent_cli.objectives import (
     Moments,
     alignment_ramp,
     answer_loss,
+    answer_losses,
     bottleneck_probability,
     moments_of,
 )
@@ -33,6 +34,8 @@ class StepLosses:
     total: Tensor
     parts: dict[str, Tensor]
     """Each part before its weight, detached."""
+    answer_losses: Tensor
+    """(batch,), detached: cross-entropy of each triplet (nats)."""
     latents: Tensor | None
     """(batch, latent, dim), detached."""
     teacher: tuple[Moments, ...] = ()
@@ -99,7 +102,8 @@ class SelfForcing(nn.Module):
             bottleneck=bool(weights.bottleneck),
         )
         answer = batch.answer
-        parts = {"answer": answer_loss(out.answer_logits, answer.ids, answer.mask)}
+        by_triplet = answer_losses(out.answer_logits, answer.ids, answer.mask)
+        parts = {"answer": by_triplet.mean()}
         total = parts["answer"]
         latents = out.rollout.latents if out.rollout is not None else None
         if weights.alignment and self.alignment is not None and out.rollout is not None:
@@ -114,6 +118,7 @@ class SelfForcing(nn.Module):
         return StepLosses(
             total,
             {name: part.detach() for name, part in parts.items()},
+            by_triplet.detach(),
             latents.detach() if latents is not None else None,
             moments_of(out.teacher_by_layer),
         )
