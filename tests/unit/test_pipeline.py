@@ -612,6 +612,12 @@ def test_export_is_a_plain_hugging_face_folder(
         ours.core(input_ids=ids).logits.detach().numpy(),
         atol=1e-5,
     )
+    video = cache_dir / "eventworld-v1/test_iid/000000.mp4"
+    question = AskRequest(video, "Which color moved first?", choices=("red", "blue"))
+    before = ask(question, report.run_dir, tmp_path)
+    after = ask(question, tmp_path / "out", tmp_path)
+    assert after.answer == before.answer
+    assert after.choice_probs == pytest.approx(before.choice_probs, abs=1e-5)
     with pytest.raises(RecipeError, match="out exists; choose another folder"):
         export_run(report.run_dir, tmp_path / "out")
 

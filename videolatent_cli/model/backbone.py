@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -292,7 +293,10 @@ class Backbone(nn.Module, ABC):
                 target_modules=targets,
                 task_type="CAUSAL_LM",
             )
-            self.model = get_peft_model(self.model, lora)
+            with warnings.catch_warnings():
+                # peft asks transformers for a property by its old name.
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+                self.model = get_peft_model(self.model, lora)
         if recipe.train == "full":
             self.language_model.requires_grad_(True)
             self.core.lm_head.requires_grad_(True)

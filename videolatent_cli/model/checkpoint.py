@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 SCHEMA = "vl.checkpoint/1"
 MODEL_FILE, ABOUT_FILE = "model.safetensors", "checkpoint.json"
+LATENT_FILE = "latent.safetensors"
+"""Trained parameters where the folder is a whole model, as `vl export` writes it."""
+HERE = "."
+"""Backbone of a checkpoint whose folder is the model itself."""
 _TRAINING = "training.safetensors"
 
 
@@ -36,6 +40,8 @@ class Checkpoint:
     sampling: SamplingSpec
     backbone_hash: str
     """Of the parameters that the checkpoint does not hold."""
+    weights_file: str = MODEL_FILE
+    """File of the trained parameters."""
 
     @property
     def finished(self) -> bool:
@@ -44,7 +50,7 @@ class Checkpoint:
 
     def model_tensors(self) -> dict[str, Tensor]:
         """Return the trained parameters by name."""
-        return _read(self.folder / MODEL_FILE)
+        return _read(self.folder / self.weights_file)
 
     def training_tensors(self) -> dict[str, Tensor]:
         """Return the state of optimizer and objectives."""
@@ -114,11 +120,13 @@ def describe_checkpoint(
 
 
 def find_checkpoint(run_dir: Path) -> Checkpoint | None:
-    """Return the newest complete checkpoint of a run, None where there is none.
+    """Return the newest complete checkpoint of a run, or an exported folder; None without any.
 
     Raises:
         IncompatibleError: For a checkpoint of another schema.
     """
+    if (run_dir / ABOUT_FILE).exists():
+        return read_checkpoint(run_dir)
     folders = sorted((run_dir / "checkpoints").glob("step-*[0-9]"))
     return read_checkpoint(folders[-1]) if folders else None
 
@@ -138,6 +146,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{folder}: checkpoint schema must be {SCHEMA}, got {about.get('schema')}; "
             "train again with this version"
         )
+    if about["recipe"]["backbone"]["model"] == HERE:
+        about["recipe"]["backbone"]["model"] = str(folder)
     return Checkpoint(
         folder,
         about["step"],
@@ -145,6 +155,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         Recipe.model_validate(about["recipe"]),
         SamplingSpec.from_json(about["sampling"]),
         about["backbone_hash"],
+        about.get("weights_file", MODEL_FILE),
     )
 
 

@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from safetensors.torch import save_file
 
 from videolatent_cli.errors import RecipeError
-from videolatent_cli.model.checkpoint import ABOUT_FILE, MODEL_FILE
-from videolatent_cli.model.load import backbone_folder, restore_model
+from videolatent_cli.model.checkpoint import (
+    ABOUT_FILE,
+    HERE,
+    LATENT_FILE,
+    MODEL_FILE,
+    SCHEMA,
+    describe_checkpoint,
+)
+from videolatent_cli.model.load import (
+    backbone_folder,
+    build_model,
+    restore_model,
+    untrained_hash,
+)
 from videolatent_cli.model.pixels import processor_files
 from videolatent_cli.pipeline.models import find_model
+from videolatent_cli.recipe import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +64,7 @@ def export_run(
 
 
 def _write_hugging_face(checkpoint: Checkpoint, folder: Path, *, half: bool) -> None:
-    """Write backbone, tokenizer and latents."""
+    """Write backbone, tokenizer and latents, and what `vl ask` must know of them."""
     model = restore_model(checkpoint)
     backbone: Any = model.backbone.model
     if hasattr(backbone, "merge_and_unload"):
@@ -60,6 +73,23 @@ def _write_hugging_face(checkpoint: Checkpoint, folder: Path, *, half: bool) -> 
     model.backbone.tokenizer.save_pretrained(folder)
     for path in processor_files(backbone_folder(checkpoint.recipe.backbone)):
         shutil.copy(path, folder)
-    if model.injection is not None:
-        tensors = {n: t.detach().contiguous() for n, t in model.injection.state_dict().items()}
-        save_file(tensors, folder / "latent.safetensors")
+    own = model.injection.state_dict(prefix="injection.") if model.injection is not None else {}
+    save_file({n: t.detach().contiguous() for n, t in own.items()}, folder / LATENT_FILE)
+    _describe(checkpoint, folder)
+
+
+def _describe(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write `checkpoint.json` of a folder that holds the whole model."""
+    recipe = checkpoint.recipe
+    changes = {"model": str(folder), "weights": "pretrained", "train": "frozen"}
+    backbone = recipe.backbone.model_copy(update=changes)
+    merged = recipe.model_copy(update={"backbone": backbone})
+    about = describe_checkpoint(
+        checkpoint.step,
+        checkpoint.total_steps,
+        merged,
+        checkpoint.sampling,
+        untrained_hash(build_model(merged)),
+    )
+    about["recipe"]["backbone"]["model"] = HERE
+    write_json(folder / ABOUT_FILE, {"schema": SCHEMA, **about, "weights_file": LATENT_FILE})
