@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import make_batch, make_recipe, small_backbone
+from videolatent_cli.data.dataset import Dataset
+from videolatent_cli.data.triplets import Triplet
 from videolatent_cli.errors import DataError, ResourceError
 from videolatent_cli.model.batch import Batch
 from videolatent_cli.model.load import build_model
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.recipe import Recipe
-from videolatent_cli.training.feed import StreamFeed
+from videolatent_cli.training.feed import StreamFeed, make_groups
 from videolatent_cli.training.loop import StepResult, train_steps
 from videolatent_cli.training.metrics import latent_diagnostics
 from videolatent_cli.training.optimizer import (
@@ -309,3 +311,13 @@ def test_stream_feed_shows_new_videos_and_can_seek(small_folder: Path) -> None:
         feed.batch(4).videos[0].data.sum() * torch.ones(1),
     )
     assert feed.num_steps(recipe.training) == 4
+
+
+def test_groups_hold_some_triplets_of_one_clip_and_a_limit_counts_clips(tmp_path: Path) -> None:
+    triplets = [
+        Triplet(video=f"{v}.mp4", question=str(q), answer="a") for v in "abc" for q in "123"
+    ]
+    dataset = Dataset({"s": triplets}, tmp_path)
+    found = [[t.video[0] + t.question for t in g.triplets] for g in make_groups(dataset, "s", 2)]
+    assert found == [["a1", "a2"], ["a3"], ["b1", "b2"], ["b3"], ["c1", "c2"], ["c3"]]
+    assert [len(g.triplets) for g in make_groups(dataset, "s", 2, limit=2)] == [2, 1, 2, 1]

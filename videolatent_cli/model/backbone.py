@@ -78,10 +78,6 @@ class Backbone(nn.Module, ABC):
         """Token that stands for one visual token in the prompt."""
 
     @abstractmethod
-    def grid(self, num_frames: int, width_px: int, height_px: int) -> tuple[int, int, int]:
-        """Return the grid of frames of a size."""
-
-    @abstractmethod
     def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
         """Return the features of several videos, encoded together.
 
@@ -107,6 +103,11 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def text_positions(self, flat: Int[Tensor, "batch seq"]) -> Int[Tensor, "*axes batch seq"]:
         """Return positions of text as the language model takes them."""
+
+    def grid(self, num_frames: int, width_px: int, height_px: int) -> tuple[int, int, int]:
+        """Return frame groups, and rows and columns of patches, of frames of a size."""
+        patch = self.geometry.patch_px
+        return self.geometry.groups(num_frames), height_px // patch, width_px // patch
 
     def deep_inputs(
         self,

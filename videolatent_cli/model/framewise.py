@@ -51,12 +51,6 @@ class Framewise(Backbone):
         return int(self.config.image_token_id)
 
     @override
-    def grid(self, num_frames: int, width_px: int, height_px: int) -> tuple[int, int, int]:
-        """Return frames, patch rows, patch columns."""
-        patch = self.geometry.patch_px
-        return num_frames, height_px // patch, width_px // patch
-
-    @override
     def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
         found = []
         for frames in batches:

@@ -39,12 +39,6 @@ class Qwen2VL(Backbone):
         return int(self.config.video_token_id)
 
     @override
-    def grid(self, num_frames: int, width_px: int, height_px: int) -> tuple[int, int, int]:
-        """Return frame groups, patch rows, patch columns."""
-        patch = self.geometry.patch_px
-        return self.geometry.groups(num_frames), height_px // patch, width_px // patch
-
-    @override
     def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
         layouts = [self.layout_of(frames) for frames in batches]
         pixels = torch.cat([patchify(frames, self.geometry) for frames in batches])

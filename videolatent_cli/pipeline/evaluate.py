@@ -139,7 +139,7 @@ def evaluate_run(
     longest = request.max_new_tokens or (128 if rationale else 32)
     results = {}
     for split in dataset.splits:
-        groups = make_groups(dataset, split, TRIPLETS_AT_ONCE)[: request.limit]
+        groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
         show = partial(progress, f"evaluate {split}")
         results[split] = evaluate(
             trained.model, source, groups, wanted, show, max_new_tokens=longest

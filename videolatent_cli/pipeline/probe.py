@@ -85,7 +85,7 @@ def probe_run(
     trained = open_model(run, device)
     dataset = held_out(trained, data, cache_dir, progress)
     split = next(iter(dataset.splits))
-    groups = make_groups(dataset, split, TRIPLETS_AT_ONCE)[:limit]
+    groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, limit)
     cache = FeatureCache(cache_dir)
     source, blind = trained.source(cache), trained.source(cache, "nothing")
     base = _base(trained, device)

@@ -62,7 +62,7 @@ def report_run(
     dataset = held_out(trained, request.data, cache_dir, progress)
     split = next(iter(dataset.splits))
     source = trained.source(FeatureCache(cache_dir))
-    groups = make_groups(dataset, split, TRIPLETS_AT_ONCE)[: request.limit]
+    groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
     wanted = possible_ablations(trained.model)
     judged = evaluate(trained.model, source, groups, wanted, partial(progress, f"evaluate {split}"))
     samples = [_sample(trained, source, group) for group in _spread(groups, request.samples)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,8 +85,17 @@ class Group:
     triplets: tuple[Triplet, ...]
 
 
-def make_groups(dataset: Dataset, split: str, triplets_per_video: int) -> list[Group]:
-    """Return the triplets of a split, those about one clip together, in a fixed order."""
+def make_groups(
+    dataset: Dataset, split: str, triplets_per_video: int, limit: int | None = None
+) -> list[Group]:
+    """Return the triplets of a split, those about one clip together, in a fixed order.
+
+    Args:
+        dataset: Where they come from.
+        split: Name of the split.
+        triplets_per_video: Most triplets of a group; a clip with more makes several.
+        limit: Most clips; None: all.
+    """
     by_clip: dict[Clip, list[Triplet]] = {}
     for triplet in dataset.splits[split]:
         clip = Clip(dataset.path(triplet), triplet.window)
@@ -93,7 +103,7 @@ def make_groups(dataset: Dataset, split: str, triplets_per_video: int) -> list[G
     size = triplets_per_video
     return [
         Group(clip, tuple(found[start : start + size]))
-        for clip, found in by_clip.items()
+        for clip, found in islice(by_clip.items(), limit)
         for start in range(0, len(found), size)
     ]
 
