@@ -70,8 +70,8 @@ class EventWorldStreamData(Section):
 
     type: Literal["eventworld_stream"] = "eventworld_stream"
     """Kind of data set."""
-    split: Literal["train", "pretrain_1", "pretrain_2", "pretrain_3"] = "train"
-    """Kind of videos: four events each as in `train`, one event, one to four, or two to four."""
+    split: Literal["train", "pretrain_1", "pretrain_2"] = "train"
+    """Kind of videos: four events each as in `train`, one event, or one to four."""
     questions_per_video: int = Field(6, ge=1)
     """Largest number of questions about one video."""
     families: list[str] = Field(["describe", "1-2 hops"], min_length=1)

@@ -121,7 +121,6 @@ SPLITS = {
     "test_look": Split(8, look=True),
     "pretrain_1": Split(9, num_events=(1,)),
     "pretrain_2": Split(10, num_events=(1, 2, 3, 4, 4)),
-    "pretrain_3": Split(11, num_events=(2, 3, 4, 4, 4)),
 }
 
 
