@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.autograd.graph import save_on_cpu
 
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.injection import LatentInjection, Memory, make_memory
@@ -57,6 +59,8 @@ class VideoLatent(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.latent = latent
+        self.offload_prefix = False
+        """Whether what the backward pass needs of the prefix waits in main memory."""
         self.injection: LatentInjection | None = None
         if latent is not None:
             last = Prompter(backbone).question("")[-1]
@@ -81,7 +85,8 @@ class VideoLatent(nn.Module):
     def open(self, batch: Batch) -> Question:
         """Return the questions of a batch with the state and the memory of their videos."""
         features = self.features(batch.videos)
-        state = self.backbone.prefill_videos(batch.head.ids, batch.head.mask, features)
+        with self._prefix_memory():
+            state = self.backbone.prefill_videos(batch.head.ids, batch.head.mask, features)
         memory = make_memory(features, self.latent.relook) if self.latent is not None else None
         return Question(
             self.backbone.embed(batch.question.ids),
@@ -89,6 +94,12 @@ class VideoLatent(nn.Module):
             state.rows(batch.video_index),
             memory.rows(batch.video_index) if memory is not None else None,
         )
+
+    def _prefix_memory(self) -> AbstractContextManager[object]:
+        """Return where the backward pass keeps what it needs of the prefix."""
+        if not self.offload_prefix:
+            return nullcontext()
+        return save_on_cpu(pin_memory=self.backbone.device.type == "cuda")
 
     def features(
         self, videos: tuple[VideoFeatures, ...] | tuple[FrameBatch, ...]

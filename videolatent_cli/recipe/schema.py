@@ -163,6 +163,9 @@ class Training(Section):
     """Gradient norm above which gradients are scaled down."""
     gradient_checkpointing: bool = False
     """Recompute activations to save memory; only without latents (it drops the shared state)."""
+    offload_prefix: bool = False
+    """Keep in main memory what the backward pass needs of the prompt up to the question: the same
+    gradients, less GPU memory with long videos, slower."""
     checkpoint_every_steps: int = Field(200, ge=1)
     """Steps between checkpoints."""
     seed: int = Field(0, ge=0, lt=2**32)
