@@ -66,8 +66,6 @@ class Backbone(nn.Module, ABC):
         self.config: Any = model.config
         self.geometry = self.make_geometry(processor)
 
-    # --- what families define
-
     @abstractmethod
     def make_geometry(self, processor: dict[str, Any]) -> Geometry:
         """Return how frames are cut, from the configuration and the processor's settings."""
@@ -117,8 +115,6 @@ class Backbone(nn.Module, ABC):
         """Return what the language model takes besides embeddings where there is a video."""
         return {}
 
-    # --- parts
-
     @property
     def core(self) -> Any:  # noqa: ANN401 - transformers' models share no useful type
         """The model under LoRA, if any: vision tower, language model and head."""
@@ -155,8 +151,6 @@ class Backbone(nn.Module, ABC):
     def dtype(self) -> torch.dtype:
         """Type of the weights."""
         return next(self.parameters()).dtype
-
-    # --- verbs
 
     def encode_video(self, frames: FrameBatch) -> VideoFeatures:
         """Return the merged visual features of frames that are already resized."""
