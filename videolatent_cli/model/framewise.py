@@ -7,6 +7,7 @@ from abc import abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from typing_extensions import override
@@ -164,10 +165,9 @@ class SmolVLM(Framewise):
 
     @override
     def encode(self, pixels: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "token dim"]:
-        embeds: Tensor = self.core.model.get_image_features(
-            pixels[None], return_dict=True
-        ).pooler_output[0]
-        return embeds
+        out = self.core.model.get_image_features(pixels[None], return_dict=True)
+        # One tensor a frame in transformers 5.20, one a video in 5.23.
+        return torch.cat(list(out.pooler_output))
 
     @override
     def video_text(self, layout: Layout) -> str:
