@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench docs clean
+.PHONY: help demo test lint types oldest bench docs clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,10 @@ lint: $(VENV)/.installed-dev ## ruff and the import contracts
 
 types: $(VENV)/.installed-dev ## mypy --strict
 	$(BIN)/mypy
+
+oldest: $(VENV)/.installed-dev ## the tests of backbones on the oldest transformers that is supported
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/oldest transformers==5.20.0
+	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest -q --no-header tests/unit/test_families.py
 
 bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results.md
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[bench]'
