@@ -208,8 +208,7 @@ def _points(found: Difference | None) -> str:
 
 
 def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
-    """Return one split: each row against plain SFT."""
-    base = rows.get("sft", [])
+    """Return one split: each row against plain SFT of equal steps and of equal time."""
     deep, shallow = Part(preset, split), Part(preset, split, deep=False)
     lines = [
         [
@@ -217,13 +216,16 @@ def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
             str(len(cells)),
             _share(shallow.pooled(cells)),
             _share(deep.pooled(cells)),
-            _points(gain(cells, base, deep)) if row != "sft" else "",
+            *(
+                _points(gain(cells, rows.get(base, []), deep)) if row != base else ""
+                for base in ("sft", "sft_long")
+            ),
         ]
         for row, cells in rows.items()
         if split in cells[0].splits
     ]
     return f"### {split}, preset {preset}\n\n" + table(
-        ["recipe", "seeds", "1-2 hops", "3-5 hops", "3-5 hops over plain SFT, points"], lines
+        ["recipe", "seeds", "1-2 hops", "3-5 hops", "3-5 over sft, points", "over sft_long"], lines
     )
 
 
