@@ -38,6 +38,7 @@ types: $(VENV)/.installed-dev ## mypy --strict
 
 oldest: $(VENV)/.installed-dev ## the tests of backbones on the oldest transformers that is supported
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/oldest transformers==5.20.0
+	PYTHONPATH=$(VENV)/oldest $(BIN)/python -c "import transformers; assert transformers.__version__ == '5.20.0'"
 	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest -q --no-header tests/unit/test_families.py
 
 bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results.md

@@ -37,8 +37,8 @@ def first_token_loss(folder: Path, overrides: list[str]) -> float:
 
 def run() -> str:
     """Measure and return the section."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         nothing = f"{first_token_loss(folder, ['latent=null']):.2f}"
         rows = [["nothing", nothing, nothing]]
         for name, overrides in VARIANTS.items():

@@ -21,6 +21,7 @@ from videolatent_cli.errors import EnvironmentProblemError
 from videolatent_cli.model.backbone import Backbone
 from videolatent_cli.model.batch import Batch, Example, Prompter
 from videolatent_cli.model.cached import features_row, row_features
+from videolatent_cli.model.features import only_seen
 from videolatent_cli.model.generate import generate
 from videolatent_cli.model.load import load_backbone
 from videolatent_cli.model.pixels import normalised, patchify
@@ -30,6 +31,7 @@ from videolatent_cli.pipeline.ask import AskRequest, ask
 from videolatent_cli.pipeline.export import export_run
 from videolatent_cli.pipeline.train import TrainRequest, check_training, train
 from videolatent_cli.recipe import load_recipe
+from videolatent_cli.recipe.data_schema import Seen
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
 from videolatent_cli.shipped import shipped_recipe
@@ -148,6 +150,18 @@ def test_features_survive_the_cache_bit_by_bit(folder: Path) -> None:
     assert (kept.deep is None) == (live.deep is None)
     if live.deep is not None:
         assert torch.equal(kept.deep, live.deep)
+
+
+@pytest.mark.parametrize("seen", ["ends", "shuffled", "nothing"])
+def test_what_a_leak_check_leaves_of_a_video_fits_the_prompt(folder: Path, seen: Seen) -> None:
+    backbone = load(folder)
+    with torch.no_grad():
+        features = only_seen(backbone.encode_video(frames_for(backbone)), seen)
+        batch = Prompter(backbone).collate([features], [[Example(*QUESTIONS[0])]])
+        logits = VideoLatent(backbone, LATENT).eval()(batch).answer_logits
+    marks = int((batch.head.ids == backbone.visual_token_id).sum())
+    assert marks == len(features.embeds) == backbone.num_visual_tokens(features.grid)
+    assert bool(logits.isfinite().all())
 
 
 def test_videos_encoded_together_equal_each_alone(folder: Path) -> None:

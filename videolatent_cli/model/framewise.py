@@ -173,7 +173,7 @@ class SmolVLM(Framewise):
     def video_text(self, layout: Layout) -> str:
         fake = "<fake_token_around_image>"
         one = f"{fake}<global-img>{self.marks_per_frame(layout)}{fake}"
-        times = [int(second) for second in layout.pts_seconds.tolist()]
+        times = [int(second) for second in layout.group_seconds.tolist()]
         return (
             f"You are provided the following series of {_in_words(len(times))} frames from a "
             f"{timedelta(seconds=times[-1])} [H:MM:SS] video.\n"

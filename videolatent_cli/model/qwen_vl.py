@@ -92,10 +92,9 @@ class Qwen3VL(Qwen2VL):
 
     @override
     def video_text(self, layout: Layout) -> str:
-        groups, rows, columns = layout.grid
-        pads = self.placeholder * self.num_visual_tokens((1, rows, columns))
+        pads = self.placeholder * self.num_visual_tokens((1, *layout.grid[1:]))
         marked = f"<|vision_start|>{pads}<|vision_end|>"
-        return "".join(f"<{s:.1f} seconds>{marked}" for s in layout.group_seconds[:groups].tolist())
+        return "".join(f"<{s:.1f} seconds>{marked}" for s in layout.group_seconds.tolist())
 
     @override
     def deep_inputs(
