@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ablation
-from benchmarks.ablation import (
+from benchmarks import ablation_cells, ablation_tables
+from benchmarks.ablation_cells import (
+    ABLATIONS,
     Cell,
-    Part,
     backbone_hash,
-    gain,
     load_cell,
     load_rows,
     questions,
     recipe_of,
-    run,
 )
+from benchmarks.ablation_tables import Part, gain, run
 from videolatent_cli.recipe import recipe_hash
 
 DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", deep=False)
@@ -26,7 +25,7 @@ DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", deep=False)
 @pytest.fixture(autouse=True)
 def four_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = (("a", 1), ("a", 3), ("b", 4), ("b", 5))
-    monkeypatch.setattr(ablation, "questions", lambda preset, split: asked)
+    monkeypatch.setattr(ablation_tables, "questions", lambda preset, split: asked)
 
 
 def cell(row: str, seed: int, **answers: str) -> Cell:
@@ -67,10 +66,10 @@ def test_gains_pair_only_the_seeds_that_both_have() -> None:
 def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ablation, "FOLDER", tmp_path)
+    monkeypatch.setattr(ablation_cells, "FOLDER", tmp_path)
     assert "Nothing measured yet." in run()
     (tmp_path / "cpu").mkdir()
-    replaced = dict.fromkeys(ablation.ABLATIONS, "1000")
+    replaced = dict.fromkeys(ABLATIONS, "1000")
     kept = [cell("sft", 0, on="1000"), cell("full", 0, on="1110", **replaced)]
     stale = [replace(kept[0], row="pair"), replace(kept[0], seed=1, backbone="older")]
     for one in [*kept, *stale]:

@@ -78,13 +78,13 @@ def pixel_inputs(backbone: Backbone, frames: FrameBatch, ids: torch.Tensor) -> d
     if family.startswith("qwen"):
         layout = backbone.layout_of(frames)
         inputs = {
-            "pixel_values_videos": patchify(frames, backbone.geometry),
+            "pixel_values_videos": patchify(frames, backbone.geometry, backbone.colors),
             "video_grid_thw": torch.tensor([layout.grid]),
             "mm_token_type_ids": (ids == backbone.visual_token_id).int() * 2,
         }
         seconds = {"second_per_grid_ts": [layout.seconds_per_group]}
         return inputs | (seconds if family == "qwen2_5_vl" else {})
-    pixels = normalised(frames, backbone.geometry.mean, backbone.geometry.std)
+    pixels = normalised(frames, backbone.colors)
     if family == "internvl":
         return {"pixel_values": pixels}
     name = "pixel_values_videos" if family == "llava_onevision" else "pixel_values"
@@ -300,12 +300,12 @@ def test_processor_settings_are_found_in_all_places(tmp_path: Path) -> None:
         load(tmp_path)
     nested = tmp_path / "processor_config.json"
     nested.write_text(json.dumps({"video_processor": found}))
-    assert load(tmp_path).geometry.mean == (0.5, 0.4, 0.3)
+    assert load(tmp_path).colors.mean == (0.5, 0.4, 0.3)
     nested.write_text(json.dumps({"processor_class": "Qwen2VLProcessor"}))
     (tmp_path / "preprocessor_config.json").write_text(
         json.dumps(found | {"image_mean": [0.0] * 3})
     )
-    assert load(tmp_path).geometry.mean == (0, 0, 0)
+    assert load(tmp_path).colors.mean == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

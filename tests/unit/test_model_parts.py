@@ -30,7 +30,7 @@ from videolatent_cli.model.load import (
     sampling_of,
     untrained_hash,
 )
-from videolatent_cli.model.pixels import Geometry, patchify
+from videolatent_cli.model.pixels import Colors, Geometry, patchify
 from videolatent_cli.model.tiny import TINY_FOLDER, WORDS, make_tokenizer, write_tiny_folder
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
@@ -41,8 +41,8 @@ LATENT = Latent(num_blocks=1, latents_per_block=2, relook_heads=2)
 
 def test_patches_are_pixels_in_qwen_order_and_the_last_frame_fills_its_group() -> None:
     data = np.arange(3 * 8 * 8 * 3, dtype=np.uint32).reshape(3, 8, 8, 3).astype(np.uint8)
-    geometry = Geometry(2, 2, 2, (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
-    out = patchify(FrameBatch(data, np.array([0.0, 1.0, 2.0])), geometry)
+    colors = Colors((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
+    out = patchify(FrameBatch(data, np.array([0.0, 1.0, 2.0])), Geometry(2, 2, 2), colors)
     assert out.shape == (32, 3 * 2 * 2 * 2)
     # second patch of the first merged block: rows 0-1, columns 2-3, channel first, then time
     wanted = data[0:2, 0:2, 2:4].transpose(3, 0, 1, 2).reshape(-1)

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from videolatent_cli.cli.options import (
 )
 from videolatent_cli.cli.output import print_json, print_table, progress_bars
 from videolatent_cli.errors import RecipeError
+
+if TYPE_CHECKING:
+    from videolatent_cli.pipeline.train import TrainReport
 
 runs = typer.Typer(no_args_is_help=True, help="List and show runs.")
 
@@ -70,18 +73,20 @@ def train(  # noqa: PLR0913 - the options of the command
         return
     if nproc > 1 and "WORLD_SIZE" not in os.environ:
         from videolatent_cli.pipeline.launch import launch
-        from videolatent_cli.training.processes import Processes
 
-        Processes(count=nproc).share(loaded.training.gradient_accumulation_steps)
-        raise typer.Exit(launch(sys.argv[1:], nproc))
+        raise typer.Exit(launch(sys.argv[1:], nproc, loaded.training))
     with progress_bars() as show:
         report = train_pipeline(
             request,
             lambda result, total: show("train", result.step, total),
             show,
         )
-    if os.environ.get("RANK", "0") != "0":
-        return
+    if os.environ.get("RANK", "0") == "0":
+        _show(report, as_json=as_json)
+
+
+def _show(report: TrainReport, *, as_json: bool) -> None:
+    """Print how a training ended."""
     if as_json:
         print_json(report.document())
         return

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import DynamicCache
 
 from videolatent_cli.model.features import Layout, VideoFeatures
-from videolatent_cli.model.pixels import Geometry, group_times
-from videolatent_cli.model.state import State
+from videolatent_cli.model.lora import with_lora
+from videolatent_cli.model.pixels import Colors, Geometry, group_times
+from videolatent_cli.model.state import Extension, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,17 +24,6 @@ if TYPE_CHECKING:
 
     from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
     from videolatent_cli.video.frames import FrameBatch
-
-
-@dataclass(frozen=True)
-class Extension:
-    """What running more positions gave."""
-
-    hidden: Float[Tensor, "batch seq dim"]
-    """Last-layer hidden states after the final norm."""
-    by_layer: tuple[Float[Tensor, "batch seq dim"], ...]
-    """Hidden states after each layer that was asked for, the last one after the final norm."""
-    state: State
 
 
 class Backbone(nn.Module, ABC):
@@ -58,17 +45,18 @@ class Backbone(nn.Module, ABC):
         self,
         model: nn.Module,
         tokenizer: Any,  # noqa: ANN401 - transformers' tokenizers share no useful type
-        processor: dict[str, Any],
+        colors: Colors,
     ) -> None:
         super().__init__()
         self.model: Any = model
         self.tokenizer = tokenizer
         self.config: Any = model.config
-        self.geometry = self.make_geometry(processor)
+        self.colors = colors
+        self.geometry = self.make_geometry()
 
     @abstractmethod
-    def make_geometry(self, processor: dict[str, Any]) -> Geometry:
-        """Return how frames are cut, from the configuration and the processor's settings."""
+    def make_geometry(self) -> Geometry:
+        """Return how frames are cut, from the configuration."""
 
     @property
     @abstractmethod
@@ -280,18 +268,7 @@ class Backbone(nn.Module, ABC):
     def make_trainable(self, recipe: BackboneRecipe) -> None:
         """Add LoRA if wanted and switch gradients on for the parts that the recipe trains."""
         if recipe.train == "lora":
-            targets = rf".*\.{self.decoder}\.layers\.\d+\.(self_attn|mlp)\.[a-z_]+_proj"
-            lora = LoraConfig(
-                r=recipe.lora.rank,
-                lora_alpha=recipe.lora.alpha,
-                lora_dropout=recipe.lora.dropout,
-                target_modules=targets,
-                task_type="CAUSAL_LM",
-            )
-            with warnings.catch_warnings():
-                # peft asks transformers for a property by its old name.
-                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-                self.model = get_peft_model(self.model, lora)
+            self.model = with_lora(self.model, self.decoder, recipe.lora)
         if recipe.train == "full":
             self.language_model.requires_grad_(True)
             self.core.lm_head.requires_grad_(True)
@@ -301,11 +278,12 @@ class Backbone(nn.Module, ABC):
             parameter.requires_grad_(recipe.train_vision)
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that name family, geometry and vision weights.
+        """Return 16 hexadecimal digits that name family, geometry, colors and vision weights.
 
         Features of one fingerprint are interchangeable: the language model does not matter.
         """
-        sha = hashlib.sha256(f"{self.config.model_type} {self.geometry} {self.dtype}".encode())
+        about = (self.config.model_type, self.geometry, self.colors, self.dtype)
+        sha = hashlib.sha256(str(about).encode())
         for name, parameter in sorted(self.vision_parameters()):
             sha.update(name.encode())
             flat = parameter.detach().cpu().contiguous().flatten()

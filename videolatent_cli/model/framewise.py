@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,17 +34,10 @@ class Framewise(Backbone):
         """Return the features of one video."""
 
     @override
-    def make_geometry(self, processor: dict[str, Any]) -> Geometry:
+    def make_geometry(self) -> Geometry:
         vision = self.config.vision_config
         side = _one(vision.image_size)
-        return Geometry(
-            _one(vision.patch_size),
-            self.merge,
-            1,
-            tuple(processor["image_mean"]),
-            tuple(processor["image_std"]),
-            (side, side),
-        )
+        return Geometry(_one(vision.patch_size), self.merge, 1, (side, side))
 
     @override
     @property
@@ -55,7 +48,7 @@ class Framewise(Backbone):
     def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
         found = []
         for frames in batches:
-            pixels = normalised(frames, self.geometry.mean, self.geometry.std)
+            pixels = normalised(frames, self.colors)
             embeds = self.encode(pixels.to(self.device, self.dtype))
             found.append(VideoFeatures(**vars(self.layout_of(frames)), embeds=embeds))
         return found

@@ -15,10 +15,9 @@ from videolatent_cli.model.batch import pad
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from videolatent_cli.model.backbone import Extension
     from videolatent_cli.model.batch import Batch, Prompter
     from videolatent_cli.model.rollout import Rollout
-    from videolatent_cli.model.state import State
+    from videolatent_cli.model.state import Extension, State
     from videolatent_cli.model.videolatent import Question, VideoLatent
 
 LatentMode = Literal["on", "off", "markers"]

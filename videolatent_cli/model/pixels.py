@@ -28,8 +28,6 @@ class Geometry:
     merge: int
     """Patches merged to one token along each side."""
     frames_per_group: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     frame_size_px: tuple[int, int] | None = None
     """Width and height of all frames, for families that take one size only."""
 
@@ -41,6 +39,14 @@ class Geometry:
     def groups(self, num_frames: int) -> int:
         """Return how many groups frames make; the last one is filled up."""
         return -(-num_frames // self.frames_per_group)
+
+
+@dataclass(frozen=True)
+class Colors:
+    """Mean and deviation of each channel, of values in [0, 1], that frames are normalised by."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def processor_files(folder: str | Path) -> list[Path]:
@@ -72,8 +78,8 @@ def offline() -> bool:
     return os.environ.get("VL_OFFLINE") == "1"
 
 
-def read_processor(folder: str | Path) -> dict[str, Any]:
-    """Return the settings of a model's video processor, from where its version put them.
+def read_colors(folder: str | Path) -> Colors:
+    """Return how a model wants its frames normalised, from where its version wrote it.
 
     Raises:
         EnvironmentProblemError: Where the model has no such file.
@@ -82,24 +88,22 @@ def read_processor(folder: str | Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         settings: dict[str, Any] = found.get("video_processor", found)
         if "image_mean" in settings:
-            return settings
+            return Colors(tuple(settings["image_mean"]), tuple(settings["image_std"]))
     raise EnvironmentProblemError(
         f"backbone.model: '{folder}' says nowhere how frames are normalised; add its "
         "preprocessor_config.json"
     )
 
 
-def normalised(
-    frames: FrameBatch, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Float[Tensor, "frame 3 height width"]:
+def normalised(frames: FrameBatch, colors: Colors) -> Float[Tensor, "frame 3 height width"]:
     """Return float32 frames of about mean 0 and deviation 1.
 
     Source: transformers' video processors, which they equal bit by bit: the scale of 1/255 is
     moved into mean and deviation.
     """
     data = torch.from_numpy(np.ascontiguousarray(frames.data)).permute(0, 3, 1, 2)
-    scaled = [torch.tensor(values).mul(255).view(3, 1, 1) for values in (mean, std)]
-    return (data.float() - scaled[0]) / scaled[1]
+    mean, std = (torch.tensor(c).mul(255).view(3, 1, 1) for c in (colors.mean, colors.std))
+    return (data.float() - mean) / std
 
 
 def group_times(times: Float[Tensor, " frame"], size: int) -> Float[Tensor, " group"]:
@@ -113,13 +117,15 @@ def filled(values: Float[Tensor, ...], size: int) -> Float[Tensor, ...]:
     return torch.cat((values, values[-1:].expand(missing, *values.shape[1:])))
 
 
-def patchify(frames: FrameBatch, geometry: Geometry) -> Float[Tensor, "patch values"]:
+def patchify(
+    frames: FrameBatch, geometry: Geometry, colors: Colors
+) -> Float[Tensor, "patch values"]:
     """Return normalised float32 patches of all frame groups.
 
     Source: the layout of transformers' Qwen2-VL video processor, which it equals bit by bit.
     """
     size, merge, patch = geometry.frames_per_group, geometry.merge, geometry.patch_px
-    data = filled(normalised(frames, geometry.mean, geometry.std), size)
+    data = filled(normalised(frames, colors), size)
     rows, columns = data.shape[2] // patch, data.shape[3] // patch
     cut = data.reshape(
         -1, size, 3, rows // merge, merge, patch, columns // merge, merge, patch

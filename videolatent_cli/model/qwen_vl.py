@@ -23,15 +23,9 @@ class Qwen2VL(Backbone):
     placeholder = "<|video_pad|>"
 
     @override
-    def make_geometry(self, processor: dict[str, Any]) -> Geometry:
+    def make_geometry(self) -> Geometry:
         vision = self.config.vision_config
-        return Geometry(
-            vision.patch_size,
-            vision.spatial_merge_size,
-            vision.temporal_patch_size,
-            tuple(processor["image_mean"]),
-            tuple(processor["image_std"]),
-        )
+        return Geometry(vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
 
     @override
     @property
@@ -41,7 +35,7 @@ class Qwen2VL(Backbone):
     @override
     def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
         layouts = [self.layout_of(frames) for frames in batches]
-        pixels = torch.cat([patchify(frames, self.geometry) for frames in batches])
+        pixels = torch.cat([patchify(frames, self.geometry, self.colors) for frames in batches])
         grids = torch.tensor([layout.grid for layout in layouts], device=self.device)
         out = self.core.model.get_video_features(
             pixels.to(self.device, self.dtype), grids, return_dict=True

@@ -12,9 +12,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from videolatent_cli.model.backbone import Backbone, Extension
+    from videolatent_cli.model.backbone import Backbone
     from videolatent_cli.model.injection import LatentInjection, Memory
-    from videolatent_cli.model.state import State
+    from videolatent_cli.model.state import Extension, State
 
 
 @dataclass(frozen=True)

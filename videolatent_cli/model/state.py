@@ -53,3 +53,14 @@ class State:
         """Return the state without gradient."""
         layers = tuple((k.detach(), v.detach()) for k, v in self.layers)
         return State(layers, self.mask, self.next_position)
+
+
+@dataclass(frozen=True)
+class Extension:
+    """What running more positions gave."""
+
+    hidden: Float[Tensor, "batch seq dim"]
+    """Last-layer hidden states after the final norm."""
+    by_layer: tuple[Float[Tensor, "batch seq dim"], ...]
+    """Hidden states after each layer that was asked for, the last one after the final norm."""
+    state: State

@@ -20,10 +20,10 @@ from videolatent_cli.video.frames import FrameBatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from videolatent_cli.model.backbone import Backbone, Extension
+    from videolatent_cli.model.backbone import Backbone
     from videolatent_cli.model.batch import Batch
     from videolatent_cli.model.features import VideoFeatures
-    from videolatent_cli.model.state import State
+    from videolatent_cli.model.state import Extension, State
     from videolatent_cli.model.teacher import TeacherWeights
     from videolatent_cli.recipe.schema import Latent
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from videolatent_cli.training.processes import Processes
 
-def launch(arguments: list[str], num_processes: int) -> int:
+if TYPE_CHECKING:
+    from videolatent_cli.recipe.schema import Training
+
+
+def launch(arguments: list[str], num_processes: int, training: Training) -> int:
     """Run `vl ARGUMENTS` in several processes, as torchrun does; return the exit code.
 
     When one process fails, the others are stopped and its exit code is returned.
+
+    Raises:
+        RecipeError: Where the micro batches of a step cannot be shared out evenly.
     """
+    Processes(count=num_processes).share(training.gradient_accumulation_steps)
     # A process that fails says why itself.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     config = LaunchConfig(

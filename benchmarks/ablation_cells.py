@@ -1,0 +1,106 @@
+"""The cells of the grid: one recipe with one seed, measured, kept as one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from videolatent_cli.data.eventworld.triplets import eventworld_triplets
+from videolatent_cli.model.tiny import TINY_FOLDER
+from videolatent_cli.recipe import Recipe, load_recipe, recipe_hash
+from videolatent_cli.recipe.data_schema import EventWorldData
+from videolatent_cli.shipped import shipped_recipe, shipped_recipes
+
+FOLDER = Path(__file__).parents[1] / "docs" / "ablation"
+SPLITS = ("test_iid", "test_program", "test_pair", "test_long", "test_crowd", "test_look")
+MAIN = (
+    "sft",
+    "sft_long",
+    "markers",
+    "pause",
+    "coconut",
+    "ce",
+    "alignment",
+    "diversity",
+    "pair",
+    "full",
+    "positions_own",
+    "cot_full",
+    "cot_short",
+    "cot_noisy",
+)
+LEAKS = ("leak_nothing", "leak_ends", "leak_shuffled")
+PRESETS: dict[str, tuple[int, list[str]]] = {
+    "cpu": (1, []),
+    "gpu": (
+        10,
+        [
+            "data.num_videos=8000",
+            "data.num_eval_videos=1000",
+            "training.videos_per_batch=16",
+        ],
+    ),
+}
+"""Factor of the steps, and what else a preset changes; the recipes are sized for two CPU cores."""
+ABLATIONS = ("off", "markers", "mean", "shuffle", "noise")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One recipe with one seed, measured."""
+
+    row: str
+    seed: int
+    recipe_hash: str
+    backbone: str
+    seconds_per_step: float
+    train_seconds: float
+    splits: dict[str, dict[str, str]]
+    """By split and ablation: one character a question, 1 where it was answered rightly."""
+
+
+def recipe_of(row: str, preset: str, seed: int) -> tuple[Path, Recipe, list[str]]:
+    """Return file, recipe and overrides of a cell."""
+    path = shipped_recipe(f"eventworld/{row}")
+    factor, changes = PRESETS[preset]
+    steps = factor * (load_recipe(path).training.max_steps or 0)
+    overrides = [*changes, f"training.seed={seed}", f"training.max_steps={steps}"]
+    return path, load_recipe(path, overrides), overrides
+
+
+@cache
+def backbone_hash() -> str:
+    """Return what the embedded backbone's weights are known by."""
+    return sha256((TINY_FOLDER / "model.safetensors").read_bytes()).hexdigest()[:12]
+
+
+@cache
+def questions(preset: str, split: str) -> tuple[tuple[str, int], ...]:
+    """Return video and hops of each question of a split, in the order of a cell's answers."""
+    data = recipe_of("full", preset, 0)[1].data
+    assert isinstance(data, EventWorldData)
+    pairs = eventworld_triplets(
+        split, range(data.num_eval_videos), data.families, data.questions_per_video
+    )
+    return tuple((t.video, int(str(t.meta["hops"]))) for _, found in pairs for t in found)
+
+
+def load_cell(path: Path, preset: str) -> Cell | None:
+    """Return a cell, None where it is not there or its recipe or backbone has changed since."""
+    if not path.exists():
+        return None
+    cell = Cell(**json.loads(path.read_text(encoding="utf-8")))
+    now = recipe_hash(recipe_of(cell.row, preset, cell.seed)[1])
+    return cell if (cell.recipe_hash, cell.backbone) == (now, backbone_hash()) else None
+
+
+def load_rows(preset: str) -> dict[str, list[Cell]]:
+    """Return the cells of each row that has some, the main rows first."""
+    cells = [load_cell(path, preset) for path in sorted((FOLDER / preset).glob("*.json"))]
+    others = [name.removeprefix("eventworld/") for name in shipped_recipes()]
+    names = dict.fromkeys((*MAIN, *LEAKS, *others))
+    rows = {row: [cell for cell in cells if cell and cell.row == row] for row in names}
+    return {row: found for row, found in rows.items() if found}

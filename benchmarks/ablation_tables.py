@@ -1,0 +1,130 @@
+"""The tables of the grid, from the cells that are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.ablation_cells import ABLATIONS, SPLITS, Cell, load_rows, questions
+from benchmarks.measure import table
+from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some questions of a split: those of 3 hops and more, or of fewer."""
+
+    preset: str
+    split: str
+    deep: bool = True
+
+    def videos(self) -> list[str]:
+        """Return the video of each question."""
+        return [v for v, hops in questions(self.preset, self.split) if (hops >= 3) == self.deep]
+
+    def right(self, cell: Cell, name: str = "on") -> list[bool]:
+        """Return which questions a cell answers rightly under an ablation."""
+        asked = questions(self.preset, self.split)
+        answers = zip(cell.splits[self.split][name], asked, strict=True)
+        return [bit == "1" for bit, (_, hops) in answers if (hops >= 3) == self.deep]
+
+    def pooled(self, cells: list[Cell], name: str = "on") -> list[bool]:
+        """Return the same for several seeds, one after the other."""
+        return [right for cell in cells for right in self.right(cell, name)]
+
+
+def gain(a: list[Cell], b: list[Cell], part: Part) -> Difference | None:
+    """Return the paired difference of two rows over the seeds that both have."""
+    seeds = sorted({cell.seed for cell in a} & {cell.seed for cell in b})
+    right_a, right_b = (part.pooled([cell for cell in row if cell.seed in seeds]) for row in (a, b))
+    videos = part.videos() * len(seeds)
+    return paired_difference(right_a, right_b, videos) if videos else None
+
+
+def share(right: list[bool]) -> str:
+    value = Accuracy(sum(right), len(right))
+    low, high = value.interval()
+    return f"{value.value:.3f} [{low:.2f}, {high:.2f}]" if right else ""
+
+
+def _points(found: Difference | None) -> str:
+    return (
+        f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+        if found
+        else ""
+    )
+
+
+def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
+    """Return one split: each row against plain SFT of equal steps and of equal time."""
+    deep, shallow = Part(preset, split), Part(preset, split, deep=False)
+    lines = [
+        [
+            row,
+            str(len(cells)),
+            share(shallow.pooled(cells)),
+            share(deep.pooled(cells)),
+            *(
+                _points(gain(cells, rows.get(base, []), deep)) if row != base else ""
+                for base in ("sft", "sft_long")
+            ),
+        ]
+        for row, cells in rows.items()
+        if split in cells[0].splits
+    ]
+    return f"### {split}, preset {preset}\n\n" + table(
+        ["recipe", "seeds", "1-2 hops", "3-5 hops", "3-5 over sft, points", "over sft_long"], lines
+    )
+
+
+def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
+    """Return what replacing the latents costs on the deep questions of test_iid."""
+    part = Part(preset, "test_iid")
+    lines = [
+        [
+            row,
+            *(
+                _points(
+                    paired_difference(
+                        part.pooled(cells), part.pooled(cells, name), part.videos() * len(cells)
+                    )
+                )
+                for name in ABLATIONS
+            ),
+        ]
+        for row, cells in rows.items()
+        if set(ABLATIONS) <= cells[0].splits["test_iid"].keys()
+    ]
+    return "### Points lost on 3-5 hops of test_iid when the latents are replaced\n\n" + table(
+        ["recipe", *ABLATIONS], lines
+    )
+
+
+def _costs(rows: dict[str, list[Cell]]) -> str:
+    """Return the time of training."""
+    first = rows["sft"][0].seconds_per_step if "sft" in rows else float("nan")
+    lines = [
+        [
+            row,
+            f"{cells[0].seconds_per_step:.2f}",
+            f"{cells[0].seconds_per_step / first:.2f}x",
+            f"{cells[0].train_seconds:.0f}",
+        ]
+        for row, cells in rows.items()
+    ]
+    return "### Cost of training\n\n" + table(["recipe", "s a step", "over SFT", "s in all"], lines)
+
+
+def run(preset: str = "cpu") -> str:
+    """Return the section from the files that are there."""
+    rows = load_rows(preset)
+    measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
+    parts = [_table(preset, rows, split) for split in measured]
+    return (
+        "## Ablation\n\nRecipes of `recipes/eventworld`, same backbone, data, steps and seeds; "
+        "accuracy pooled over seeds with 95 % Wilson intervals, differences paired by question "
+        "with a 95 % bootstrap over videos. `python -m benchmarks.ablation --preset cpu --seeds "
+        "3`, then `python -m benchmarks ablation`.\n\n"
+        + "\n\n".join(
+            [*parts, _causal(preset, rows), _costs(rows)] if rows else ["Nothing measured yet."]
+        )
+    )
