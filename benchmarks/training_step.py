@@ -20,7 +20,7 @@ from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.training.step import SelfForcing
 from videolatent_cli.video.frames import FrameBatch
 
-BATCH, FRAMES = 8, 32
+BATCHES, FRAMES = (8, 16), 32
 QUESTION = (
     "where did the object go that moved right after the object that moved right after the red "
     "square moved ? "
@@ -43,7 +43,7 @@ def make_backbone(folder: Path) -> Backbone:
     return backbone
 
 
-def make_batch(backbone: Backbone) -> Batch:
+def make_batch(backbone: Backbone, size: int) -> Batch:
     """One triplet a video, about 300 positions each."""
     random = np.random.default_rng(0)
     prompter = Prompter(backbone)
@@ -51,7 +51,7 @@ def make_batch(backbone: Backbone) -> Batch:
         FrameBatch(
             random.integers(0, 256, (FRAMES, 64, 64, 3), dtype=np.uint8), np.arange(FRAMES) / 4
         )
-        for _ in range(BATCH)
+        for _ in range(size)
     ]
     with torch.no_grad():
         features = [backbone.encode_video(f) for f in frames]
@@ -117,29 +117,34 @@ def run() -> str:
     sft = parse_recipe("version: 1\ndata: {type: eventworld}\n", "sft", ["latent=null"])
     latent, plain = VideoLatent(backbone, ours.latent), VideoLatent(backbone, None)
     full, simple = SelfForcing(latent, ours), SelfForcing(plain, sft)
-    batch = make_batch(backbone)
+    tables = [_table(batch, simple, full) for batch in (make_batch(backbone, n) for n in BATCHES)]
+    parameters = sum(p.numel() for p in backbone.language_model.parameters()) / 1e6
+    return (
+        f"## Training step\n\nLanguage model of {parameters:.1f} M parameters, triplets of about "
+        "300 positions (one video each, cached features), 2 blocks of 4 latents, "
+        f"{torch.get_num_threads()} threads. Bar: full objective at most 1.4x plain SFT. "
+        "`python -m benchmarks training_step`\n\n" + "\n\n".join(tables)
+    )
+
+
+def _table(batch: Batch, simple: SelfForcing, full: SelfForcing) -> str:
+    """Measure one size of batch."""
     pair = LossWeights(0.5, 0.1, 0.0)
     work = {
         "plain SFT": _step(simple, lambda: simple(batch, LossWeights()).total),
         "latents, cross-entropy only": _step(full, lambda: full(batch, LossWeights()).total),
         "latents, the paper's pair": _step(full, lambda: full(batch, pair).total),
         "full objective": _step(full, lambda: full(batch, FULL).total),
-        "naive full objective": _step(full, lambda: naive_loss(latent, batch)),
+        "naive full objective": _step(full, lambda: naive_loss(full.model, batch)),
     }
     for do in work.values():
         do()
     costs = compare(work, 7)
     base = costs["plain SFT"].wall_seconds
-    positions = batch.num_tokens / BATCH
-    parameters = sum(p.numel() for p in backbone.language_model.parameters()) / 1e6
+    size = len(batch.video_index)
     rows = [
         [name, f"{1000 * c.wall_seconds:.0f}", f"{c.wall_seconds / base:.2f}"]
         for name, c in costs.items()
     ]
-    return (
-        f"## Training step\n\nLanguage model of {parameters:.1f} M parameters, {BATCH} triplets of "
-        f"{positions:.0f} positions each (one video each, cached features), 2 blocks of 4 latents, "
-        f"{torch.get_num_threads()} threads. Bar: full objective at most 1.4x plain SFT. "
-        "`python -m benchmarks training_step`\n\n"
-        + table(["step", "wall ms", "over plain SFT"], rows)
-    )
+    head = f"{size} triplets, {batch.num_tokens / size:.0f} positions each"
+    return table([head, "wall ms", "over plain SFT"], rows)
