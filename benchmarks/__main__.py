@@ -10,7 +10,16 @@ from importlib import import_module
 from pathlib import Path
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
-NAMES = ("startup", "decode", "cache", "training_step", "embedded", "before_latents", "demo")
+NAMES = (
+    "startup",
+    "decode",
+    "cache",
+    "training_step",
+    "epoch",
+    "embedded",
+    "before_latents",
+    "demo",
+)
 
 
 def hardware() -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -12,13 +14,14 @@ import torch
 from videolatent_cli.errors import DataError, ResourceError
 from videolatent_cli.training.metrics import latent_diagnostics, peak_memory_bytes
 from videolatent_cli.training.optimizer import set_rate
+from videolatent_cli.training.prefetch import prefetched
 from videolatent_cli.training.processes import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from videolatent_cli.model.batch import Batch
-    from videolatent_cli.objectives import Moments
+    from videolatent_cli.objectives import LossWeights, Moments
     from videolatent_cli.recipe.schema import Training
     from videolatent_cli.training.step import SelfForcing, StepLosses
 
@@ -84,38 +87,73 @@ def train_steps(  # noqa: PLR0913 - what a training is made of
         ResourceError: Where memory runs out, naming the largest triplet and what to change.
     """
     module.train()
+    count = training.gradient_accumulation_steps
+    steps, mine = range(first_step, total_steps), processes.share(count)
+    places = (step * count + index for step in steps for index in mine)
+    with closing(prefetched(lambda place: (place, feed.batch(place)), places)) as batches:
+        for step in steps:
+            started = time.perf_counter()
+            weights = module.weights_at(step, total_steps)
+            micro = processes.gather(
+                [
+                    _micro_step(module, weights, training, place, batch)
+                    for place, batch in islice(batches, len(mine))
+                ]
+            )
+            norms = _update(module, optimizer, schedule(step), training, micro, processes)
+            seconds = time.perf_counter() - started
+            rate = optimizer.param_groups[0]["lr"]
+            yield _result(module, step + 1, micro, rate, norms, seconds)
+
+
+def _update(
+    module: SelfForcing,
+    optimizer: torch.optim.Optimizer,
+    factor: float,
+    training: Training,
+    micro: list[_Micro],
+    processes: Processes,
+) -> tuple[float, float | None]:
+    """Make the optimizer step; return the norms of all gradients and of the latents' module."""
     trained = [p for p in module.parameters() if p.requires_grad]
-    for step in range(first_step, total_steps):
-        started = time.perf_counter()
-        micro = processes.gather(
-            list(_accumulate(module, feed, training, step, total_steps, processes))
-        )
-        processes.sum_gradients(trained)
-        for one in micro:
-            module.remember(one.latents, one.teacher)
-        injection = module.model.injection
-        latent_norm = _norm(injection) if injection is not None else None
-        norm = float(torch.nn.utils.clip_grad_norm_(trained, training.max_grad_norm))
-        set_rate(optimizer, schedule(step))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        module.teacher.update()
-        yield StepResult(
-            step=step + 1,
-            loss=sum(one.loss for one in micro) / len(micro),
-            parts={
-                name: sum(one.parts[name] for one in micro) / len(micro)
-                for name in sorted(micro[0].parts)
-            },
-            latents=_diagnostics(module, micro[-1]),
-            learning_rate=optimizer.param_groups[0]["lr"],
-            grad_norm=norm,
-            latent_grad_norm=latent_norm,
-            num_triplets=sum(one.num_triplets for one in micro),
-            num_tokens=sum(one.num_tokens for one in micro),
-            seconds=time.perf_counter() - started,
-            peak_memory_bytes=peak_memory_bytes(module.model.backbone.device),
-        )
+    processes.sum_gradients(trained)
+    for one in micro:
+        module.remember(one.latents, one.teacher)
+    injection = module.model.injection
+    latent_norm = _norm(injection) if injection is not None else None
+    norm = float(torch.nn.utils.clip_grad_norm_(trained, training.max_grad_norm))
+    set_rate(optimizer, factor)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    module.teacher.update()
+    return norm, latent_norm
+
+
+def _result(
+    module: SelfForcing,
+    step: int,
+    micro: list[_Micro],
+    learning_rate: float,
+    norms: tuple[float, float | None],
+    seconds: float,
+) -> StepResult:
+    """Return what a step says of itself."""
+    return StepResult(
+        step=step,
+        loss=sum(one.loss for one in micro) / len(micro),
+        parts={
+            name: sum(one.parts[name] for one in micro) / len(micro)
+            for name in sorted(micro[0].parts)
+        },
+        latents=_diagnostics(module, micro[-1]),
+        learning_rate=learning_rate,
+        grad_norm=norms[0],
+        latent_grad_norm=norms[1],
+        num_triplets=sum(one.num_triplets for one in micro),
+        num_tokens=sum(one.num_tokens for one in micro),
+        seconds=seconds,
+        peak_memory_bytes=peak_memory_bytes(module.model.backbone.device),
+    )
 
 
 @dataclass(frozen=True)
@@ -130,38 +168,30 @@ class _Micro:
     num_tokens: int
 
 
-def _accumulate(
-    module: SelfForcing,
-    feed: Feed,
-    training: Training,
-    step: int,
-    total_steps: int,
-    processes: Processes,
-) -> Iterator[_Micro]:
-    """Run this process's micro batches of a step, one after the other."""
-    weights = module.weights_at(step, total_steps)
+def _micro_step(
+    module: SelfForcing, weights: LossWeights, training: Training, place: int, batch: Batch
+) -> _Micro:
+    """Run micro batch `place`, forward and backward."""
     count = training.gradient_accumulation_steps
-    for index in processes.share(count):
-        place = step * count + index
-        batch = feed.batch(place).to(module.model.backbone.device)
-        # Dropout then depends on the micro batch alone, wherever and whenever it is run.
-        torch.manual_seed(training.seed * 1_000_003 + place)
-        try:
-            losses = module(batch, weights)
-            (losses.total / count).backward()
-        except torch.OutOfMemoryError:
-            raise _out_of_memory(step, batch) from None
-        total = float(losses.total.detach())
-        if not math.isfinite(total):
-            raise _not_finite(step, batch, losses)
-        yield _Micro(
-            total,
-            {name: float(part) for name, part in losses.parts.items()},
-            losses.latents.cpu() if losses.latents is not None else None,
-            tuple(moments.cpu() for moments in losses.teacher),
-            len(batch.video_index),
-            batch.num_tokens,
-        )
+    batch = batch.to(module.model.backbone.device)
+    # Dropout then depends on the micro batch alone, wherever and whenever it is run.
+    torch.manual_seed(training.seed * 1_000_003 + place)
+    try:
+        losses = module(batch, weights)
+        (losses.total / count).backward()
+    except torch.OutOfMemoryError:
+        raise _out_of_memory(place // count, batch) from None
+    total = float(losses.total.detach())
+    if not math.isfinite(total):
+        raise _not_finite(place // count, batch, losses)
+    return _Micro(
+        total,
+        {name: float(part) for name, part in losses.parts.items()},
+        losses.latents.cpu() if losses.latents is not None else None,
+        tuple(moments.cpu() for moments in losses.teacher),
+        len(batch.video_index),
+        batch.num_tokens,
+    )
 
 
 def _out_of_memory(step: int, batch: Batch) -> ResourceError:
