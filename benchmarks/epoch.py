@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from videolatent_cli.data.triplets import Triplet
     from videolatent_cli.training.feed import TripletFeed
 
-VIDEOS, PER_BATCH, QUESTIONS = 16, 4, 10
+VIDEOS, PER_BATCH, QUESTIONS = 32, 4, 10
 STEPS = VIDEOS // PER_BATCH
 RECIPE = """
 version: 1
@@ -151,9 +152,9 @@ class Collator:
             triplet: Triplet = item["triplet"]
             frames = self.frames(self.folder / triplet.video)
             layout = self.backbone.layout_of(frames)
-            prompt = self.prompter.head(layout)
-            prompt += self.prompter.question(question_text(triplet))
-            answer = self.prompter.answer(triplet.answer)
+            prompt = self.prompter.heads([layout])[0]
+            prompt += self.prompter.questions([question_text(triplet)])[0]
+            answer = self.prompter.answers([triplet.answer])[0]
             rows.append(torch.tensor(prompt + answer))
             labels.append(torch.tensor([-100] * len(prompt) + answer))
             pixels.append(patchify(frames, self.backbone.geometry, self.backbone.colors))
@@ -207,6 +208,8 @@ def answering(epoch: Epoch) -> dict[str, Callable[[], object]]:
 
 def run() -> str:
     """Measure and return the section."""
+    cores = os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores - 1))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_files(folder)
@@ -224,7 +227,7 @@ def run() -> str:
         }
         for do in work.values():
             do()
-        costs = compare(work, 5)
+        costs = compare(work, 3)
         latents = Epoch(parse_recipe(RECIPE.replace("latent: null", ""), "benchmark", []), folder)
         asked = compare(answering(latents), 15)
     base = costs["cached features"].wall_seconds
@@ -236,9 +239,9 @@ def run() -> str:
     return (
         f"## Epoch\n\nPlain fine-tuning of the embedded backbone on {VIDEOS} clips (10 s, 640x360, "
         f"30 frames a second; 32 frames of each are used), {PER_BATCH} a step, one question each, "
-        f"{torch.get_num_threads()} threads. Bars: an epoch from cached features at least 3 times "
-        "as fast as the last two rows, and at most 5 % slower than without data. "
-        "`python -m benchmarks epoch`\n\n"
+        f"{torch.get_num_threads()} of {cores} cores for the model. Bars: an epoch from "
+        "cached features at least 3 times as fast as the last two rows, and "
+        "at most 5 % slower than without data. `python -m benchmarks epoch`\n\n"
         + table(["epoch", "wall s", "over cached"], rows)
         + f"\n\nAnswering {QUESTIONS} questions about one video together takes {ratio:.2f} times "
         f"as long as answering one ({1000 * asked['one'].wall_seconds:.0f} ms; bar 2.5)."

@@ -73,8 +73,8 @@ def test_prompter_cuts_the_template_around_the_video(small_folder: Path) -> None
     backbone = small_backbone(small_folder)
     prompter = Prompter(backbone)
     head, question = (
-        prompter.head(backbone.layout_of(frame_batch())),
-        prompter.question("Which color moved first?"),
+        prompter.heads([backbone.layout_of(frame_batch())])[0],
+        prompter.questions(["Which color moved first?"])[0],
     )
     assert head.count(backbone.config.video_token_id) == 32 == backbone.num_visual_tokens((2, 8, 8))
     text = backbone.tokenizer.apply_chat_template(
@@ -95,9 +95,9 @@ def test_prompter_cuts_the_template_around_the_video(small_folder: Path) -> None
         t for i, t in enumerate(head) if t != head[i - 1] or t != backbone.config.video_token_id
     ]
     assert [*single, *question] == whole
-    assert prompter.decode(prompter.answer("up")) == "up"
-    assert prompter.answer("up")[-1] == prompter.end_of_turn
-    assert prompter.decode(prompter.hint("up")) == "the correct answer is : up"
+    assert prompter.decode(prompter.answers(["up"])[0]) == "up"
+    assert prompter.answers(["up"])[0][-1] == prompter.end_of_turn
+    assert prompter.decode(prompter.hints(["up"])[0]) == "the correct answer is : up"
 
 
 def test_prompter_finds_unknown_words(small_folder: Path) -> None:

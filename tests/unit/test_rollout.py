@@ -299,7 +299,7 @@ def test_choice_probabilities_equal_the_product_of_token_probabilities(model: Vi
     assert sum(scores) == pytest.approx(1.0)
     totals = []
     for text in choices:
-        ids = torch.tensor([prompter.answer(text)])
+        ids = torch.tensor(prompter.answers([text]))
         forced = Batch(**{**batch.__dict__, "answer": Padded(ids, torch.ones_like(ids).bool())})
         chances = model(forced).answer_logits.log_softmax(-1)
         totals.append(float(chances.gather(-1, ids[..., None]).sum().detach()))

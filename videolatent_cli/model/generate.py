@@ -116,7 +116,7 @@ def score_choices(
 
     Choice: by the log-likelihood of the whole choice with its end of turn.
     """
-    answers = pad([prompter.answer(text) for text in choices], "right").to(model.backbone.device)
+    answers = pad(prompter.answers(choices), "right").to(model.backbone.device)
     rows = torch.full((len(choices),), row, device=model.backbone.device)
     embeds = model.backbone.embed(answers.ids[:, :-1])
     out = model.backbone.extend(embeds, generated.state.rows(rows))

@@ -96,9 +96,7 @@ class VideoSource:
     def rows(self, clips: Sequence[Clip]) -> list[CachedVideo]:
         """Return clips as rows, from the cache where it has them."""
         keys = [self.key(clip) for clip in clips]
-        known = self.cache.keys() if self.cache is not None else frozenset()
-        wanted = list(dict.fromkeys(key for key in keys if key in known))
-        found = dict(zip(wanted, self.cache.get(wanted), strict=True)) if self.cache else {}
+        found = self.cache.find(keys) if self.cache is not None else {}
         for key, clip in zip(keys, clips, strict=True):
             if key not in found:
                 found[key] = self.row(clip, self.decode(clip))

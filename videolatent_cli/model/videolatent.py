@@ -63,7 +63,7 @@ class VideoLatent(nn.Module):
         """Whether what the backward pass needs of the prefix waits in main memory."""
         self.injection: LatentInjection | None = None
         if latent is not None:
-            last = Prompter(backbone).question("")[-1]
+            last = Prompter(backbone).questions([""])[0][-1]
             prompt_end = backbone.core.get_input_embeddings().weight[last]
             injection = LatentInjection(latent, prompt_end, self.embedding_rms())
             self.injection = injection.to(backbone.device)

@@ -119,14 +119,18 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     spec = sampling_of(recipe, model)
     prompter = Prompter(model.backbone)
     extra = _latent_positions(recipe)
-    visual: dict[Clip, int] = {}
-    tokens: list[int] = []
-    for triplet in dataset.splits[TRAIN]:
-        clip = Clip(dataset.path(triplet), triplet.window)
-        if clip not in visual:
-            visual[clip] = len(prompter.head(_layout(recipe, dataset, clip, spec, model)))
-        text = prompter.question(question_text(triplet)) + prompter.answer(triplet.answer)
-        tokens.append(visual[clip] + len(text) + extra)
+    triplets = dataset.splits[TRAIN]
+    asked = [Clip(dataset.path(triplet), triplet.window) for triplet in triplets]
+    visual = {
+        clip: len(prompter.heads([_layout(recipe, dataset, clip, spec, model)])[0])
+        for clip in dict.fromkeys(asked)
+    }
+    questions = prompter.questions([question_text(triplet) for triplet in triplets])
+    answers = prompter.answers([triplet.answer for triplet in triplets])
+    tokens = [
+        visual[clip] + len(question) + len(answer) + extra
+        for clip, question, answer in zip(asked, questions, answers, strict=True)
+    ]
     longest = max(range(len(tokens)), key=tokens.__getitem__)
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
@@ -145,7 +149,7 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
         eval_triplets=sum(len(found) for found in dataset.evaluation.values()),
         videos=len({clip.path for clip in clips}),
         tokens=tokens,
-        longest=dataset.splits[TRAIN][longest].id,
+        longest=triplets[longest].id,
         cache_bytes=round(sum(visual.values()) / len(visual) * len(clips) * width),
         cached_videos=cached,
         steps=feed.num_steps(recipe.training),

@@ -25,7 +25,7 @@ from videolatent_cli.store.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -124,7 +124,8 @@ class FeatureCache:
         return frozenset(self._row_ids)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.keys()
+        self._refresh()
+        return key in self._row_ids
 
     def _refresh(self) -> None:
         """Read which row holds which key, if the table has changed; the first of doubles counts."""
@@ -147,18 +148,23 @@ class FeatureCache:
         Raises:
             KeyError: For a key that is not there.
         """
+        found = self.find(keys)
+        return [found[key] for key in keys]
+
+    def find(self, keys: Iterable[str]) -> dict[str, CachedVideo]:
+        """Return those rows that are there, by key."""
         self._refresh()
+        wanted = [key for key in dict.fromkeys(keys) if key in self._row_ids]
         found: list[CachedVideo] = []
-        for start in range(0, len(keys), _ROWS_AT_ONCE):
-            found += self._fetch(keys[start : start + _ROWS_AT_ONCE])
-        return found
+        for start in range(0, len(wanted), _ROWS_AT_ONCE):
+            found += self._fetch(wanted[start : start + _ROWS_AT_ONCE])
+        return dict(zip(wanted, found, strict=True))
 
     def _fetch(self, keys: Sequence[str]) -> list[CachedVideo]:
-        """Return a few rows in the order asked."""
+        """Return a few different rows in the order asked."""
         ids = [self._row_ids[key] for key in keys]
-        unique = list(dict.fromkeys(ids))
         # Rows come back in storage order, blobs in the order asked.
-        plain = self._table.take_row_ids(unique).select(PLAIN_COLUMNS).to_arrow().to_pylist()
+        plain = self._table.take_row_ids(ids).select(PLAIN_COLUMNS).to_arrow().to_pylist()
         about = {row["key"]: row for row in plain}
         blobs = self._table.fetch_blobs(_BLOB, ids)
         return as_videos([about[key] for key in keys], blobs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class SamplingSpec:
         size = stored.get("frame_size_px")
         return cls(**(stored | {"frame_size_px": tuple(size) if size is not None else None}))
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """12 hexadecimal digits that change with any value."""
         return digest(asdict(self))
