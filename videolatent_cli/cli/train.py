@@ -40,6 +40,10 @@ def train(  # noqa: PLR0913 - the options of the command
     nproc: Annotated[
         int, typer.Option("--nproc", min=1, help="Processes on this machine, one a GPU.")
     ] = 1,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(help="Also send curves to tensorboard, wandb or trackio; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
@@ -67,6 +71,7 @@ def train(  # noqa: PLR0913 - the options of the command
         overrides=tuple(overrides or ()),
         device=device,
         resume_command=shlex.join(["vl", *sys.argv[1:]]),
+        trackers=tuple(track or ()),
     )
     if dry_run:
         typer.echo(check_training(request))

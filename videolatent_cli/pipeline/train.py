@@ -32,6 +32,7 @@ from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.rundir import RunDir
+from videolatent_cli.pipeline.trackers import check_trackers, open_trackers
 from videolatent_cli.recipe.data_schema import EventWorldStreamData
 from videolatent_cli.training.loop import train_steps
 from videolatent_cli.training.optimizer import (
@@ -99,6 +100,8 @@ class TrainRequest:
     overrides: tuple[str, ...] = ()
     device: str = "auto"
     resume_command: str = "the same command"
+    trackers: tuple[str, ...] = ()
+    """Where the curves go besides the run's own log."""
 
 
 def train(
@@ -117,6 +120,7 @@ def train(
         VideoLatentError: As the parts of the run say; an interruption saves first.
     """
     recipe, run = request.recipe, RunDir(request.run_dir)
+    check_trackers(request.trackers)
     if run.is_known(recipe):
         previous = find_checkpoint(run.path)
         if previous is not None and previous.finished:
@@ -157,7 +161,9 @@ class _Training:
             stop = stack.enter_context(StopRequest())
             trainer = _Trainer(request.recipe, self.model, feed, self.processes)
             first = self.processes.first_then_others(lambda: self._restore(trainer))
-            checkpoint, last = self._steps(trainer, first, stop, on_step)
+            mine = request.trackers if self.processes.first else ()
+            track = stack.enter_context(open_trackers(mine, self.folder.path, first))
+            checkpoint, last = self._steps(trainer, first, stop, on_step, track)
         seconds = time.perf_counter() - started
         return TrainReport(self.folder.path, checkpoint, trainer.total_steps, first, last, seconds)
 
@@ -190,6 +196,7 @@ class _Training:
         first: int,
         stop: StopRequest,
         on_step: Callable[[StepResult, int], None],
+        track: Callable[[StepResult], None],
     ) -> tuple[Path, StepResult]:
         """Run the steps; return the last checkpoint and the last step."""
         recipe, run = self.request.recipe, self.folder
@@ -199,6 +206,7 @@ class _Training:
             stop.signal = next(filter(None, self.processes.gather([stop.signal])), None)
             if self.processes.first:
                 run.append_log(result)
+                track(result)
                 on_step(result, trainer.total_steps)
                 if due or last or stop.signal is not None:
                     trainer.save(run, result.step)
