@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types oldest bench docs clean
+.PHONY: help demo test lint types oldest processors bench docs clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,10 @@ oldest: $(VENV)/.installed-dev ## the tests of backbones on the oldest transform
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/oldest transformers==5.20.0
 	PYTHONPATH=$(VENV)/oldest $(BIN)/python -c "import transformers; assert transformers.__version__ == '5.20.0'"
 	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest -q --no-header tests/unit/test_families.py
+
+processors: $(VENV)/.installed-dev ## pixels against the models' own processors, which need torchvision
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/torchvision torchvision==0.28.0
+	PYTHONPATH=$(VENV)/torchvision $(BIN)/python -m pytest -q --no-header tests/unit/test_processors.py
 
 bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results.md
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[bench]'

@@ -1,0 +1,100 @@
+"""Pixels are those of the models' own video processors, bit by bit.
+
+The processors need torchvision, which this project does without. What they gave is kept as digests;
+`make processors` installs torchvision and compares with the processors themselves.
+"""
+
+import hashlib
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+from videolatent_cli.model.pixels import Colors, Geometry, normalised, patchify
+from videolatent_cli.video.decode import _resized
+from videolatent_cli.video.frames import FrameBatch
+from videolatent_cli.video.sampling import SamplingSpec
+
+GOLDEN = {
+    "Qwen2VLVideoProcessor": "953793b74b53c8e2",
+    "Qwen3VLVideoProcessor": "e0e35f77e11faa85",
+    "InternVLVideoProcessor": "3146b54378275646",
+    "LlavaOnevisionVideoProcessor": "42d0f0b0c5fc8c9f",
+}
+QWEN = {
+    "Qwen2VLVideoProcessor": (Geometry(14, 2, 2), (84, 56)),
+    "Qwen3VLVideoProcessor": (Geometry(16, 2, 2), (96, 64)),
+}
+"""How frames are cut, and the width and height that the processor gives them."""
+ONE_SIZE = {"InternVLVideoProcessor": (448, 448), "LlavaOnevisionVideoProcessor": (384, 384)}
+CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def pictures() -> np.ndarray:
+    """Five frames of noise, so that no error hides: an odd number, smaller and no square."""
+    return np.random.default_rng(0).integers(0, 256, (5, 61, 90, 3), dtype=np.uint8)
+
+
+def ours(name: str) -> Tensor:
+    size = ONE_SIZE.get(name) or QWEN[name][1]
+    frames = FrameBatch(np.stack(_resized(list(pictures()), size)), np.arange(5) / 2)
+    colors = Colors(*CLIP)
+    return patchify(frames, QWEN[name][0], colors) if name in QWEN else normalised(frames, colors)
+
+
+def theirs(name: str) -> Tensor:
+    options: dict[str, object] = {"image_mean": CLIP[0], "image_std": CLIP[1]}
+    if name in QWEN:
+        options |= {
+            "patch_size": QWEN[name][0].patch_px,
+            "size": {"shortest_edge": 1, "longest_edge": 10**9},
+            "cap_pixels_per_frame": False,
+        }
+    else:
+        width, height = ONE_SIZE[name]
+        options["size"] = {"height": height, "width": width}
+    processor = getattr(transformers, name)(do_sample_frames=False, **options)
+    clip = torch.from_numpy(pictures()).permute(0, 3, 1, 2)
+    out = processor([clip], return_tensors="pt")
+    pixels = next(value for key, value in out.items() if key.startswith("pixel_values"))
+    return pixels if name in QWEN else pixels[0]
+
+
+@given(
+    st.integers(8, 4000),
+    st.integers(8, 4000),
+    st.sampled_from([28, 32]),
+    st.sampled_from([(4 * 28 * 28, 128 * 28 * 28), (3136, 12_845_056)]),
+)
+def test_frames_get_the_size_that_qwen_gives_them(
+    width: int, height: int, unit: int, budget: tuple[int, int]
+) -> None:
+    assume(max(width, height) < 200 * min(width, height))
+    assume(min(width, height) > unit / 2)
+    spec = SamplingSpec(2.0, 4, 16, *budget, "torch", unit, 2)
+    wanted = smart_resize(height, width, unit, *budget)
+    assert spec.frame_size(width, height) == wanted[::-1]
+
+
+def digest(values: Tensor) -> str:
+    return hashlib.sha256(values.contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_pixels_are_those_that_the_processor_gave(name: str) -> None:
+    assert digest(ours(name)) == GOLDEN[name]
+
+
+@pytest.mark.skipif(find_spec("torchvision") is None, reason="make processors runs it")
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_processor_gives_these_pixels_now(name: str) -> None:
+    found = theirs(name)
+    assert found.shape == ours(name).shape
+    assert torch.equal(found, ours(name))
+    assert digest(found) == GOLDEN[name]
