@@ -14,13 +14,15 @@ from tests.factories import recipe_text
 
 TRAINING = (
     "{{max_steps: {steps}, videos_per_batch: 1, triplets_per_video: 3, learning_rate: 1e-3, "
-    "gradient_accumulation_steps: {micro}, checkpoint_every_steps: 2}}"
+    "gradient_accumulation_steps: {micro}, checkpoint_every_steps: 2, optimizer: {optimizer}}}"
 )
 
 
-def write(folder: Path, small_folder: Path, steps: int = 4, micro: int = 2) -> Path:
+def write(
+    folder: Path, small_folder: Path, steps: int = 4, micro: int = 2, optimizer: str = "adamw"
+) -> Path:
     path = folder / f"r{steps}-{micro}.yaml"
-    training = TRAINING.format(steps=steps, micro=micro)
+    training = TRAINING.format(steps=steps, micro=micro, optimizer=optimizer)
     path.write_text(recipe_text(small_folder, training=training))
     return path
 
@@ -41,10 +43,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_two_processes_train_what_one_trains(
-    small_folder: Path, cache_dir: Path, tmp_path: Path
+    small_folder: Path, cache_dir: Path, tmp_path: Path, optimizer: str
 ) -> None:
-    recipe = write(tmp_path, small_folder)
+    recipe = write(tmp_path, small_folder, optimizer=optimizer)
     for name, more in (("one", ()), ("two", ("--nproc", "2"))):
         code, problems = run(
             "train", recipe, "--run-dir", tmp_path / name, "--cache-dir", cache_dir, *more
@@ -57,7 +60,7 @@ def test_two_processes_train_what_one_trains(
 
 
 @pytest.mark.slow
-def test_a_killed_process_stops_all_and_one_goes_on_to_the_same_end(
+def test_a_killed_process_stops_all_and_another_number_goes_on_to_the_same_end(
     small_folder: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     recipe = write(tmp_path, small_folder, steps=40)
@@ -68,8 +71,14 @@ def test_a_killed_process_stops_all_and_one_goes_on_to_the_same_end(
     os.kill(second, signal.SIGKILL)
     process.communicate(timeout=120)
     assert process.returncode != 0
-    assert len(losses(tmp_path / "cut")) < 40
-    assert run("train", recipe, "--run-dir", tmp_path / "cut", *cache)[0] == 0
+    done = len(losses(tmp_path / "cut"))
+    assert done < 40
+    process = spawn("train", recipe, "--run-dir", tmp_path / "cut", *cache)
+    wait_for(lambda: len(losses(tmp_path / "cut")) > done + 2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert process.returncode == 75
+    assert run("train", recipe, "--run-dir", tmp_path / "cut", "--nproc", "2", *cache)[0] == 0
     assert run("train", recipe, "--run-dir", tmp_path / "whole", *cache)[0] == 0
     assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)
 

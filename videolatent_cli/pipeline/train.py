@@ -36,6 +36,7 @@ from videolatent_cli.pipeline.trackers import check_trackers, open_trackers
 from videolatent_cli.recipe.data_schema import EventWorldStreamData
 from videolatent_cli.training.loop import train_steps
 from videolatent_cli.training.optimizer import (
+    gather_state,
     load_optimizer_tensors,
     make_optimizer,
     make_schedule,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import torch
     from torch import Tensor
 
     from videolatent_cli.model.checkpoint import Checkpoint
@@ -204,11 +204,14 @@ class _Training:
             last = result.step == trainer.total_steps
             due = result.step % recipe.training.checkpoint_every_steps == 0
             stop.signal = next(filter(None, self.processes.gather([stop.signal])), None)
+            saves = due or last or stop.signal is not None
+            if saves:
+                gather_state(trainer.optimizer)
             if self.processes.first:
                 run.append_log(result)
                 track(result)
                 on_step(result, trainer.total_steps)
-                if due or last or stop.signal is not None:
+                if saves:
                     trainer.save(run, result.step)
                 if not last:
                     what = f"{run.path} is saved at step {result.step}"
@@ -246,7 +249,7 @@ class _Trainer:
         self.feed = feed
         self.module = SelfForcing(model, recipe)
         self.total_steps = feed.num_steps(recipe.training)
-        self.optimizer: torch.optim.Optimizer = make_optimizer(self.module, recipe.training)
+        self.optimizer = make_optimizer(self.module, recipe.training, processes.count)
         self.schedule = make_schedule(recipe.training, self.total_steps)
         self.sampling = sampling_of(recipe, model)
         self.backbone_hash = untrained_hash(model)

@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from videolatent_cli.recipe.schema import Training
 
 
-def make_optimizer(step_module: nn.Module, training: Training) -> torch.optim.AdamW:
+_BETAS = (0.9, 0.95)
+
+
+def make_optimizer(
+    step_module: nn.Module, training: Training, num_processes: int = 1
+) -> torch.optim.Optimizer:
     """Return AdamW or Muon over everything trainable, the backbone slower than what is new.
 
     Choice: weight decay on matrices only, not on gains, biases, markers and scalars; embeddings
-    never go by Muon.
+    never go by Muon. Several processes share the state out: each steps its part of the parameters
+    and sends it to the others (ZeRO stage 1, Rajbhandari et al. 2020).
     """
     groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in step_module.named_parameters():
@@ -36,13 +42,16 @@ def make_optimizer(step_module: nn.Module, training: Training) -> torch.optim.Ad
         decay = training.weight_decay if matrix else 0.0
         groups.setdefault((rate, decay, muon), []).append(parameter)
     make = MuonAdamW if training.optimizer == "muon" else torch.optim.AdamW
-    return make(
-        [
-            {"params": found, "lr": rate, "peak_lr": rate, "weight_decay": decay, "muon": muon}
-            for (rate, decay, muon), found in groups.items()
-        ],
-        betas=(0.9, 0.95),
-    )
+    found = [
+        {"params": parameters, "lr": rate, "peak_lr": rate, "weight_decay": decay, "muon": muon}
+        for (rate, decay, muon), parameters in groups.items()
+    ]
+    if num_processes > 1:
+        # Its package compiles scripts when imported, with warnings, which one process is spared.
+        from torch.distributed.optim import ZeroRedundancyOptimizer
+
+        return ZeroRedundancyOptimizer(found, optimizer_class=make, betas=_BETAS)
+    return make(found, betas=_BETAS)
 
 
 def make_schedule(training: Training, total_steps: int) -> Callable[[int], float]:
@@ -61,6 +70,12 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["peak_lr"] * factor
 
 
+def gather_state(optimizer: torch.optim.Optimizer) -> None:
+    """Bring shared-out state to the first process; all processes call it before it is read."""
+    if hasattr(optimizer, "consolidate_state_dict"):
+        optimizer.consolidate_state_dict(to=0)
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimizer's state as `INDEX.KEY` tensors, in the order of its parameters."""
     state = optimizer.state_dict()["state"]
@@ -77,5 +92,6 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
     for name, value in tensors.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    full = optimizer.state_dict()
-    optimizer.load_state_dict({"state": state, "param_groups": full["param_groups"]})
+    # Of the base class, since shared-out state need not be gathered to be replaced.
+    groups = torch.optim.Optimizer.state_dict(optimizer)["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
