@@ -1,5 +1,10 @@
-"""What the embedded backbone knows, on rendered videos of `test_iid` that it has never seen."""
+"""What an embedded backbone knows, on rendered videos of `test_iid` that it has never seen.
 
+`python -m benchmarks embedded` measures the one in the package and writes docs/results.md;
+`python -m benchmarks.embedded FOLDER` prints the same of another one, as `vl export` writes it.
+"""
+
+import sys
 import tempfile
 from pathlib import Path
 
@@ -25,9 +30,9 @@ latent: null
 """
 
 
-def run() -> str:
-    """Measure and return the section."""
-    recipe = parse_recipe(RECIPE, "embedded")
+def run(backbone: str = "tiny") -> str:
+    """Measure a backbone and return the section."""
+    recipe = parse_recipe(RECIPE, "embedded", [f"backbone.model={backbone}"])
     model = build_model(recipe).eval()
     with tempfile.TemporaryDirectory() as folder:
         prepared, _ = prepare(recipe, model, Path(folder), Path(folder))
@@ -49,3 +54,7 @@ def run() -> str:
         f"**{right / total:.3f}** (goal 0.95). `python -m benchmarks embedded`\n\n"
         + table(["family", "hops", "accuracy", "95 % interval", "questions"], rows)
     )
+
+
+if __name__ == "__main__":
+    print(run(*sys.argv[1:]))
