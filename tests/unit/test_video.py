@@ -1,6 +1,7 @@
 """Sampling arithmetic, probing and exact frames of real files, odd ones too."""
 
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,7 +31,7 @@ SPEC = SamplingSpec(2.0, 4, 16, 4096, 128 * 64, "ffmpeg", 16, 2)
 
 
 def spec(**changes: object) -> SamplingSpec:
-    return SamplingSpec(**{**SPEC.__dict__, **changes})
+    return replace(SPEC, **changes)
 
 
 # --- arithmetic

@@ -203,21 +203,22 @@ class _Training:
         for result in trainer.steps(first):
             last = result.step == trainer.total_steps
             due = result.step % recipe.training.checkpoint_every_steps == 0
-            stop.signal = next(filter(None, self.processes.gather([stop.signal])), None)
-            saves = due or last or stop.signal is not None
-            if saves:
-                gather_state(trainer.optimizer)
             if self.processes.first:
                 run.append_log(result)
                 track(result)
                 on_step(result, trainer.total_steps)
-                if saves:
+            # A signal that comes after this is all processes' business at the next step.
+            wish = next(filter(None, self.processes.gather([stop.signal])), None)
+            if due or last or wish is not None:
+                gather_state(trainer.optimizer)
+                if self.processes.first:
                     trainer.save(run, result.step)
-                if not last:
-                    what = f"{run.path} is saved at step {result.step}"
-                    stop.check(what, self.request.resume_command)
-            elif stop.signal is not None:
-                break
+            if wish is not None and not last:
+                if not self.processes.first:
+                    break
+                stop.signal = wish
+                what = f"{run.path} is saved at step {result.step}"
+                stop.check(what, self.request.resume_command)
         return run.checkpoints / checkpoint_name(result.step), result
 
 
