@@ -48,11 +48,12 @@ def test_two_processes_train_what_one_trains(
     small_folder: Path, cache_dir: Path, tmp_path: Path, optimizer: str
 ) -> None:
     recipe = write(tmp_path, small_folder, optimizer=optimizer)
-    for name, more in (("one", ()), ("two", ("--nproc", "2"))):
+    for name, more in (("one", ()), ("two", ("--nproc", "2", "--track", "tensorboard"))):
         code, problems = run(
             "train", recipe, "--run-dir", tmp_path / name, "--cache-dir", cache_dir, *more
         )
         assert code == 0, problems
+    assert len(list((tmp_path / "two" / "tensorboard").iterdir())) == 1
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
     assert len(losses(tmp_path / "two")) == 4
     ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")

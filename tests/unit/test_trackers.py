@@ -45,10 +45,12 @@ def test_tensorboard_shows_the_log_also_after_a_resume(
         assert [event.value for event in events] == pytest.approx(values)
 
 
-def test_trackers_are_checked_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackers_are_checked_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     check_trackers(["tensorboard"])
     with pytest.raises(RecipeError, match="must be one of tensorboard, wandb, trackio, got 'tb'"):
-        check_trackers(["tb"])
+        TrainRequest(make_recipe("tiny"), "", tmp_path, tmp_path, tmp_path, trackers=("tb",))
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentProblemError, match="wandb is missing; pip install wandb"):
         check_trackers(["wandb"])

@@ -81,11 +81,7 @@ def train(  # noqa: PLR0913 - the options of the command
 
         raise typer.Exit(launch(sys.argv[1:], nproc, loaded.training))
     with progress_bars() as show:
-        report = train_pipeline(
-            request,
-            lambda result, total: show("train", result.step, total),
-            show,
-        )
+        report = train_pipeline(request, lambda r, total: show("train", r.step, total), show)
     if os.environ.get("RANK", "0") == "0":
         _show(report, as_json=as_json)
 

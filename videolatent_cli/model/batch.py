@@ -120,7 +120,7 @@ class Prompter:
         return ids
 
     def heads(self, videos: Sequence[Layout]) -> list[list[int]]:
-        """Return the prompt up to the question, with one placeholder a visual token."""
+        """Return each prompt up to the question, with one placeholder a visual token."""
         marks = map(self._backbone.video_text, videos)
         return self._tokens([self._head.replace(self._backbone.placeholder, m) for m in marks])
 
@@ -133,7 +133,7 @@ class Prompter:
         return [[*ids, self.end_of_turn] for ids in self._tokens(list(texts))]
 
     def hints(self, answers: Sequence[str]) -> list[list[int]]:
-        """Return what the hindsight teacher is told."""
+        """Return what the hindsight teacher is told of each answer."""
         return self._tokens([HINT.format(answer=answer) for answer in answers])
 
     def unknown_words(self, text: str) -> list[str]:

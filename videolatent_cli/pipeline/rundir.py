@@ -16,7 +16,7 @@ from videolatent_cli.errors import (
     RecipeError,
     ResourceError,
 )
-from videolatent_cli.recipe import provenance, recipe_hash, resolved, write_json
+from videolatent_cli.recipe import digest, provenance, recipe_hash, resolved, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,12 @@ class RunDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def name(self) -> str:
+        """A name that no other run has, here or elsewhere, once the folder is claimed."""
+        about = (self.path / _PROVENANCE).read_text(encoding="utf-8")
+        return f"{self.path.name}-{digest(about)}"
 
     @property
     def log_path(self) -> Path:

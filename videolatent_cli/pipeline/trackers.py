@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -11,37 +10,28 @@ from accelerate import PartialState
 from accelerate.tracking import GeneralTracker, TensorBoardTracker, TrackioTracker, WandBTracker
 
 from videolatent_cli.errors import EnvironmentProblemError, RecipeError
-from videolatent_cli.recipe import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
+    from videolatent_cli.pipeline.rundir import RunDir
     from videolatent_cli.training.loop import StepResult
 
 _PROJECT = "videolatent"
 
 
-def _tensorboard(run: Path, first_step: int) -> GeneralTracker:
-    return TensorBoardTracker("tensorboard", run, purge_step=first_step + 1)
+def _tensorboard(run: RunDir, first_step: int) -> GeneralTracker:
+    return TensorBoardTracker("tensorboard", run.path, purge_step=first_step + 1)
 
 
-def _wandb(run: Path, first_step: int) -> GeneralTracker:
-    name = _name(run)
-    return WandBTracker(_PROJECT, name=name, id=name, dir=run, resume=_resume(first_step))
+def _wandb(run: RunDir, first_step: int) -> GeneralTracker:
+    del first_step  # it goes on after the last step that it has
+    return WandBTracker(_PROJECT, name=run.name, id=run.name, dir=run.path, resume="allow")
 
 
-def _trackio(run: Path, first_step: int) -> GeneralTracker:
-    return TrackioTracker(_PROJECT, name=_name(run), resume=_resume(first_step))
-
-
-def _name(run: Path) -> str:
-    """Return a name that no run in another folder has."""
-    return f"{run.name}-{digest([str(run.resolve()), platform.node()])}"
-
-
-def _resume(first_step: int) -> str:
-    return "allow" if first_step else "never"
+def _trackio(run: RunDir, first_step: int) -> GeneralTracker:
+    del first_step
+    return TrackioTracker(_PROJECT, name=run.name, resume="allow")
 
 
 _MAKERS = {"tensorboard": _tensorboard, "wandb": _wandb, "trackio": _trackio}
@@ -63,13 +53,13 @@ def check_trackers(names: Sequence[str]) -> None:
 
 @contextmanager
 def open_trackers(
-    names: Sequence[str], run: Path, first_step: int
+    names: Sequence[str], run: RunDir, first_step: int
 ) -> Iterator[Callable[[StepResult], None]]:
     """Yield what hands a step to all trackers; they are closed at the end.
 
     Args:
         names: Which.
-        run: Run folder; its name is the run's name there.
+        run: Run folder, claimed; its name is the run's name there.
         first_step: Steps done before; TensorBoard then drops what it has of later ones.
     """
     with ExitStack() as stack:

@@ -12,52 +12,25 @@ from loguru import logger
 from videolatent_cli.data.dataset import TRAIN
 from videolatent_cli.logs import log_file
 from videolatent_cli.model.attention import explain_attention
-from videolatent_cli.model.checkpoint import (
-    checkpoint_name,
-    describe_checkpoint,
-    find_checkpoint,
-    load_tensors,
-    save_checkpoint,
-    trained_tensors,
-)
-from videolatent_cli.model.load import (
-    build_model,
-    check_backbone,
-    check_device,
-    sampling_of,
-    untrained_hash,
-)
+from videolatent_cli.model.checkpoint import checkpoint_name, find_checkpoint
+from videolatent_cli.model.load import build_model, check_device
 from videolatent_cli.pipeline.feeds import make_feed
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.rundir import RunDir
 from videolatent_cli.pipeline.trackers import check_trackers, open_trackers
+from videolatent_cli.pipeline.trainer import Trainer
 from videolatent_cli.recipe.data_schema import EventWorldStreamData
-from videolatent_cli.training.loop import train_steps
-from videolatent_cli.training.optimizer import (
-    gather_state,
-    load_optimizer_tensors,
-    make_optimizer,
-    make_schedule,
-    optimizer_tensors,
-)
 from videolatent_cli.training.processes import Processes, joined_processes
-from videolatent_cli.training.step import SelfForcing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from torch import Tensor
-
-    from videolatent_cli.model.checkpoint import Checkpoint
-    from videolatent_cli.model.videolatent import VideoLatent
     from videolatent_cli.recipe import Recipe
     from videolatent_cli.training.feed import StreamFeed, TripletFeed
     from videolatent_cli.training.loop import StepResult
-
-_OPTIMIZER, _MODULE, _TEACHER = "optimizer.", "module.", "teacher."
 
 
 @dataclass(frozen=True)
@@ -103,6 +76,9 @@ class TrainRequest:
     trackers: tuple[str, ...] = ()
     """Where the curves go besides the run's own log."""
 
+    def __post_init__(self) -> None:
+        check_trackers(self.trackers)
+
 
 def train(
     request: TrainRequest,
@@ -120,7 +96,6 @@ def train(
         VideoLatentError: As the parts of the run say; an interruption saves first.
     """
     recipe, run = request.recipe, RunDir(request.run_dir)
-    check_trackers(request.trackers)
     if run.is_known(recipe):
         previous = find_checkpoint(run.path)
         if previous is not None and previous.finished:
@@ -159,10 +134,10 @@ class _Training:
             if self.processes.first:
                 self._claim(feed, stack)
             stop = stack.enter_context(StopRequest())
-            trainer = _Trainer(request.recipe, self.model, feed, self.processes)
+            trainer = Trainer(request.recipe, self.model, feed, self.processes)
             first = self.processes.first_then_others(lambda: self._restore(trainer))
             mine = request.trackers if self.processes.first else ()
-            track = stack.enter_context(open_trackers(mine, self.folder.path, first))
+            track = stack.enter_context(open_trackers(mine, self.folder, first))
             checkpoint, last = self._steps(trainer, first, stop, on_step, track)
         seconds = time.perf_counter() - started
         return TrainReport(self.folder.path, checkpoint, trainer.total_steps, first, last, seconds)
@@ -180,7 +155,7 @@ class _Training:
         stack.enter_context(self.folder.lock())
         stack.enter_context(log_file(self.folder.path / "train.log"))
 
-    def _restore(self, trainer: _Trainer) -> int:
+    def _restore(self, trainer: Trainer) -> int:
         """Bring the trainer to the newest checkpoint; return its step."""
         previous = find_checkpoint(self.folder.path)
         first = trainer.restore(previous) if previous is not None else 0
@@ -192,7 +167,7 @@ class _Training:
 
     def _steps(
         self,
-        trainer: _Trainer,
+        trainer: Trainer,
         first: int,
         stop: StopRequest,
         on_step: Callable[[StepResult, int], None],
@@ -210,9 +185,7 @@ class _Training:
             # A signal that comes after this is all processes' business at the next step.
             wish = next(filter(None, self.processes.gather([stop.signal])), None)
             if due or last or wish is not None:
-                gather_state(trainer.optimizer)
-                if self.processes.first:
-                    trainer.save(run, result.step)
+                trainer.save(run.checkpoints, result.step)
             if wish is not None and not last:
                 if not self.processes.first:
                     break
@@ -233,73 +206,3 @@ def check_training(request: TrainRequest) -> str:
     else:
         count = "a stream of triplets"
     return f"would train {trained:,} of {total:,} parameters on {count} into {request.run_dir}"
-
-
-class _Trainer:
-    """Module, optimizer and schedule, with their state in and out of checkpoints."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        model: VideoLatent,
-        feed: StreamFeed | TripletFeed,
-        processes: Processes,
-    ) -> None:
-        self.recipe = recipe
-        self.processes = processes
-        self.feed = feed
-        self.module = SelfForcing(model, recipe)
-        self.total_steps = feed.num_steps(recipe.training)
-        self.optimizer = make_optimizer(self.module, recipe.training, processes.count)
-        self.schedule = make_schedule(recipe.training, self.total_steps)
-        self.sampling = sampling_of(recipe, model)
-        self.backbone_hash = untrained_hash(model)
-
-    def steps(self, first: int) -> Iterator[StepResult]:
-        """Yield the results of all steps after `first`."""
-        return train_steps(
-            self.module,
-            self.optimizer,
-            self.schedule,
-            self.feed,
-            self.recipe.training,
-            first_step=first,
-            total_steps=self.total_steps,
-            processes=self.processes,
-        )
-
-    def restore(self, checkpoint: Checkpoint) -> int:
-        """Bring everything back to a checkpoint; return its step.
-
-        Raises:
-            IncompatibleError: Where the backbone has changed since.
-        """
-        check_backbone(checkpoint, self.backbone_hash)
-        load_tensors(self.module.model, checkpoint.model_tensors(), checkpoint.folder)
-        stored = checkpoint.training_tensors()
-        load_optimizer_tensors(self.optimizer, _part(stored, _OPTIMIZER))
-        own = self._objective_state()
-        for name, value in _part(stored, _MODULE).items():
-            own[name].copy_(value)
-        for name, value in _part(stored, _TEACHER).items():
-            self.module.teacher.weights[name].copy_(value)
-        return checkpoint.step
-
-    def save(self, run: RunDir, step: int) -> Path:
-        """Write a checkpoint."""
-        about = describe_checkpoint(
-            step, self.total_steps, self.recipe, self.sampling, self.backbone_hash
-        )
-        state = {_OPTIMIZER + n: t for n, t in optimizer_tensors(self.optimizer).items()}
-        state |= {_MODULE + n: t for n, t in self._objective_state().items()}
-        state |= {_TEACHER + n: t for n, t in self.module.teacher.weights.items()}
-        return save_checkpoint(run.checkpoints, about, trained_tensors(self.module.model), state)
-
-    def _objective_state(self) -> dict[str, Tensor]:
-        """Return predictors, moments and queue by name."""
-        return {n: t for n, t in self.module.state_dict().items() if not n.startswith("model.")}
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors of one part, without its prefix."""
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

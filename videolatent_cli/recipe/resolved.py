@@ -5,6 +5,7 @@ import json
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,10 @@ def recipe_hash(recipe: Recipe) -> str:
 
 
 def provenance(recipe: Recipe, overrides: list[str], data_fingerprint: str) -> dict[str, Any]:
-    """Return where a run comes from: versions, git, overrides, seed, data."""
+    """Return where a run comes from: start, versions, git, overrides, seed, data."""
     return {
         "schema": "vl.provenance/1",
+        "started": datetime.now(UTC).isoformat(),
         "videolatent": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -1,0 +1,110 @@
+"""What one process trains: module, optimizer and schedule, and their way to disk and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from videolatent_cli.model.checkpoint import (
+    describe_checkpoint,
+    load_tensors,
+    save_checkpoint,
+    trained_tensors,
+)
+from videolatent_cli.model.load import check_backbone, sampling_of, untrained_hash
+from videolatent_cli.training.loop import train_steps
+from videolatent_cli.training.optimizer import (
+    gather_state,
+    load_optimizer_tensors,
+    make_optimizer,
+    make_schedule,
+    optimizer_tensors,
+)
+from videolatent_cli.training.step import SelfForcing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from videolatent_cli.model.checkpoint import Checkpoint
+    from videolatent_cli.model.videolatent import VideoLatent
+    from videolatent_cli.recipe import Recipe
+    from videolatent_cli.training.feed import StreamFeed, TripletFeed
+    from videolatent_cli.training.loop import StepResult
+    from videolatent_cli.training.processes import Processes
+
+_OPTIMIZER, _MODULE, _TEACHER = "optimizer.", "module.", "teacher."
+
+
+class Trainer:
+    """Module, optimizer and schedule, with their state in and out of checkpoints."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: VideoLatent,
+        feed: StreamFeed | TripletFeed,
+        processes: Processes,
+    ) -> None:
+        self.recipe = recipe
+        self.processes = processes
+        self.feed = feed
+        self.module = SelfForcing(model, recipe)
+        self.total_steps = feed.num_steps(recipe.training)
+        self.optimizer = make_optimizer(self.module, recipe.training, processes.count)
+        self.schedule = make_schedule(recipe.training, self.total_steps)
+        self.sampling = sampling_of(recipe, model)
+        self.backbone_hash = untrained_hash(model)
+
+    def steps(self, first: int) -> Iterator[StepResult]:
+        """Yield the results of all steps after `first`."""
+        return train_steps(
+            self.module,
+            self.optimizer,
+            self.schedule,
+            self.feed,
+            self.recipe.training,
+            first_step=first,
+            total_steps=self.total_steps,
+            processes=self.processes,
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> int:
+        """Bring everything back to a checkpoint; return its step.
+
+        Raises:
+            IncompatibleError: Where the backbone has changed since.
+        """
+        check_backbone(checkpoint, self.backbone_hash)
+        load_tensors(self.module.model, checkpoint.model_tensors(), checkpoint.folder)
+        stored = checkpoint.training_tensors()
+        load_optimizer_tensors(self.optimizer, _part(stored, _OPTIMIZER))
+        own = self._objective_state()
+        for name, value in _part(stored, _MODULE).items():
+            own[name].copy_(value)
+        for name, value in _part(stored, _TEACHER).items():
+            self.module.teacher.weights[name].copy_(value)
+        return checkpoint.step
+
+    def save(self, checkpoints: Path, step: int) -> None:
+        """Write a checkpoint; all processes call it, the first one writes."""
+        gather_state(self.optimizer)
+        if not self.processes.first:
+            return
+        about = describe_checkpoint(
+            step, self.total_steps, self.recipe, self.sampling, self.backbone_hash
+        )
+        state = {_OPTIMIZER + n: t for n, t in optimizer_tensors(self.optimizer).items()}
+        state |= {_MODULE + n: t for n, t in self._objective_state().items()}
+        state |= {_TEACHER + n: t for n, t in self.module.teacher.weights.items()}
+        save_checkpoint(checkpoints, about, trained_tensors(self.module.model), state)
+
+    def _objective_state(self) -> dict[str, Tensor]:
+        """Return predictors, moments and queue by name."""
+        return {n: t for n, t in self.module.state_dict().items() if not n.startswith("model.")}
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors of one part, without its prefix."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
