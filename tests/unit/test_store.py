@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from filelock import FileLock
 
@@ -47,6 +48,26 @@ def test_rows_come_back_as_written_in_the_order_asked(tmp_path: Path) -> None:
         assert np.array_equal(row.array, wanted.array)
         assert row.array.dtype == wanted.array.dtype
         assert np.array_equal(row.pts_seconds, wanted.pts_seconds)
+
+
+def test_a_payload_larger_than_one_read_comes_back_whole(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    large = video(1, (5, 1 << 20))
+    with cache.writer() as writer:
+        writer.put(large)
+    assert large.array.nbytes > 2 * rows._READ_BYTES
+    assert np.array_equal(cache.get(["k1"])[0].array, large.array)
+
+
+def test_a_payload_of_another_size_is_one_clear_error(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    plain = rows.as_table([video(1)], "payload")
+    shape = plain.schema.get_field_index("shape")
+    cache._table.add(
+        plain.set_column(shape, plain.field(shape), pa.array([[6, 5]], pa.list_(pa.int32())))
+    )
+    with pytest.raises(ResourceError, match=r"k1: .* has 96 of 120 bytes; run 'vl cache verify'"):
+        cache.get(["k1"])
 
 
 def test_mixed_shapes_and_types_in_one_read(tmp_path: Path) -> None:

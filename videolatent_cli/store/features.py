@@ -163,11 +163,11 @@ class FeatureCache:
     def _fetch(self, keys: Sequence[str]) -> list[CachedVideo]:
         """Return a few different rows in the order asked."""
         ids = [self._row_ids[key] for key in keys]
-        # Rows come back in storage order, blobs in the order asked.
+        # Rows come back in storage order, files in the order asked.
         plain = self._table.take_row_ids(ids).select(PLAIN_COLUMNS).to_arrow().to_pylist()
         about = {row["key"]: row for row in plain}
-        blobs = self._table.fetch_blobs(_BLOB, ids)
-        return as_videos([about[key] for key in keys], blobs)
+        payloads = self._table.fetch_blob_files(_BLOB, ids)
+        return as_videos([about[key] for key in keys], payloads)
 
     @contextmanager
     def writer(self, commit_videos: int = 32) -> Iterator[CacheWriter]:

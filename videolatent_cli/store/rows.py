@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from videolatent_cli.errors import ResourceError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lancedb._blob import BlobFile
     from numpy.typing import NDArray
 
 SCHEMA = pa.schema(
@@ -30,6 +33,8 @@ SCHEMA = pa.schema(
     ]
 )
 PLAIN_COLUMNS = list(SCHEMA.names)
+_READ_BYTES = 2 << 20
+"""What is read of a payload at a time; the fastest of 0.25 to 8 MB."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,12 @@ def stored_type(name: str) -> np.dtype[Any]:
     return np.dtype(np.uint16 if name == "bfloat16" else name)
 
 
-def as_videos(rows: list[dict[str, Any]], blobs: Any) -> list[CachedVideo]:  # noqa: ANN401
-    """Return rows with their payloads, copied straight into one block for each shape."""
+def as_videos(rows: list[dict[str, Any]], payloads: Sequence[BlobFile]) -> list[CachedVideo]:
+    """Return rows with their payloads, read straight into one block for each shape.
+
+    Raises:
+        ResourceError: For a payload of another size than the values.
+    """
     blocks: dict[tuple[Any, ...], list[int]] = {}
     for place, row in enumerate(rows):
         blocks.setdefault((row["dtype"], *row["shape"]), []).append(place)
@@ -70,7 +79,12 @@ def as_videos(rows: list[dict[str, Any]], blobs: Any) -> list[CachedVideo]:  # n
     for (dtype, *shape), places in blocks.items():
         block = np.empty((len(places), *shape), stored_type(dtype))
         for target, place in zip(block, places, strict=True):
-            target.reshape(-1).view(np.uint8)[:] = np.frombuffer(blobs[place].as_buffer(), np.uint8)
+            if payloads[place].size() != target.nbytes:
+                raise ResourceError(
+                    f"{rows[place]['key']}: its payload in the feature cache has "
+                    f"{payloads[place].size()} of {target.nbytes} bytes; run 'vl cache verify'"
+                )
+            _fill(target, payloads[place])
             arrays[place] = target
     return [
         CachedVideo(
@@ -87,6 +101,14 @@ def as_videos(rows: list[dict[str, Any]], blobs: Any) -> list[CachedVideo]:  # n
         )
         for place, row in enumerate(rows)
     ]
+
+
+def _fill(array: NDArray[Any], payload: BlobFile) -> None:
+    """Read a payload into an array, by parts, so that the memory of one serves for the next."""
+    raw = raw_bytes(array)
+    for start in range(0, len(raw), _READ_BYTES):
+        part = raw[start : start + _READ_BYTES]
+        part[:] = payload.read_range(start, len(part))
 
 
 def as_table(videos: Sequence[CachedVideo], blob_column: str) -> pa.Table:
