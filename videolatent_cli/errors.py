@@ -35,6 +35,12 @@ class ResourceError(VideoLatentError):
     exit_code = 5
 
 
+class FailedItemsError(VideoLatentError):
+    """A command that went through to the end, but not for every item."""
+
+    exit_code = 6
+
+
 class IncompatibleError(VideoLatentError):
     """An artifact made under another contract: sampling, backbone, checkpoint or schema."""
 

@@ -105,6 +105,24 @@ def test_ask_json_follows_its_schema(vl: Run, video: Path, tmp_path: Path) -> No
     assert "A: 0." in text.stdout
 
 
+def test_batch_by_command(vl: Run, video: Path, cache_dir: Path) -> None:
+    rows = [{"id": "a", "question": "Where?", "video": video.name}]
+    write_jsonl(Path("q.jsonl"), [*rows, {"id": "b", "question": "?", "video": "no.mp4"}])
+    command = ("batch", "q.jsonl", "-o", "a.jsonl", "--videos", video.parent)
+    options = ("--report", "a.html", "--cache-dir", cache_dir)
+    first = vl(*command, *options, "--json")
+    assert first.code == 6
+    assert "a.jsonl: 1 questions have no answer; mend their videos" in first.stderr
+    assert json.loads(first.stdout)["failed"] == 1
+    for line in Path("a.jsonl").read_text().splitlines():
+        jsonschema.validate(json.loads(line), Answer.model_json_schema(by_alias=True))
+    assert "open the video there" in Path("a.html").read_text()
+    write_jsonl(Path("q.jsonl"), rows)
+    again = vl("batch", "q.jsonl", "-o", "b.jsonl", "--videos", video.parent, *options)
+    assert again.code == 0, again.stderr
+    assert "b.jsonl: 1 asked, 0 answered before, 0 failed" in again.stdout
+
+
 def test_data_render_and_check(vl: Run, tmp_path: Path) -> None:
     out = vl("data", "render", "eventworld", "-o", "world", "--videos", "2", "--split", "val")
     assert out.code == 0

@@ -28,11 +28,11 @@ from videolatent_cli.data.eventworld.questions import ANSWERS, is_held_out_progr
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets, expand_families
 from videolatent_cli.data.eventworld.world import Kind, neighbour
 from videolatent_cli.data.prompts import question_text
+from videolatent_cli.data.records import write_records
 from videolatent_cli.data.triplets import (
     Triplet,
     read_triplets,
     with_rationale,
-    write_triplets,
 )
 from videolatent_cli.errors import DataError, EnvironmentProblemError, RecipeError
 from videolatent_cli.model.batch import HINT
@@ -255,7 +255,7 @@ def test_read_triplets_round_trip_and_inferred_types(tmp_path: Path) -> None:
     assert [t.answer_type for t in triplets] == ["yesno", "number", "choice", "text"]
     assert [t.id for t in triplets] == ["t:1", "t:2", "t:3", "t:4"]
     assert question_text(triplets[2]) == "q?\n(A) a\n(B) b"
-    write_triplets(tmp_path / "u.jsonl", triplets)
+    write_records(tmp_path / "u.jsonl", triplets)
     assert read_triplets(tmp_path / "u.jsonl") == triplets
 
 

@@ -8,6 +8,7 @@ import typer
 from videolatent_cli import __version__
 from videolatent_cli.cli import (
     ask,
+    batch,
     bench,
     cache,
     data,
@@ -78,3 +79,4 @@ app.command("report", rich_help_panel="Train and evaluate")(report.report)
 app.command("bench", rich_help_panel="Train and evaluate")(bench.bench)
 app.command("export", rich_help_panel="Train and evaluate")(export.export)
 app.command("ask", rich_help_panel="Ask")(ask.ask)
+app.command("batch", rich_help_panel="Ask")(batch.batch)

@@ -1,18 +1,14 @@
-"""Triplets (video, question, answer), the normal form of all data, and their JSONL reader."""
+"""Triplets (video, question, answer), the normal form of all data."""
 
-import json
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from videolatent_cli.data.records import read_records
 from videolatent_cli.errors import DataError
 
 AnswerType = Literal["choice", "multi_choice", "yesno", "number", "text", "interval", "order"]
-_MOST_PROBLEMS = 20
-"""Problems of one file that are listed; more are counted."""
 
 
 class Triplet(BaseModel):
@@ -97,63 +93,9 @@ def _answer_type(values: dict[str, Any]) -> AnswerType:
 
 
 def read_triplets(path: Path) -> list[Triplet]:
-    """Return the triplets of a JSON Lines file.
+    """Return the triplets of a JSON Lines or CSV file.
 
     Raises:
         DataError: With one line per problem, `FILE:LINE: KEY: WHAT`.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: file not found; check data.path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text, got {error}") from None
-    triplets: list[Triplet] = []
-    problems: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-            if isinstance(values, dict):
-                values.setdefault("id", f"{path.stem}:{number}")
-            triplets.append(Triplet.model_validate(values))
-        except json.JSONDecodeError as error:
-            problems.append(f"{path}:{number}: not valid JSON: {error.msg}")
-        except ValidationError as error:
-            problems += [f"{path}:{number}: {_what(problem)}" for problem in error.errors()]
-    if problems:
-        raise DataError("\n".join(_shortened(problems)))
-    if not triplets:
-        raise DataError(f"{path}: holds no triplet; write one JSON object a line")
-    return triplets
-
-
-def _what(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    """Return one problem of one triplet in words."""
-    key = ".".join(str(part) for part in problem["loc"])
-    match problem["type"]:
-        case "extra_forbidden":
-            near = get_close_matches(key, list(Triplet.model_fields), n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "put it into 'meta'"
-            return f"{key}: unknown key; {hint}"
-        case "missing":
-            return f"{key}: is missing"
-        case "value_error":
-            return str(problem["ctx"]["error"])
-    message = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
-    return f"{key}: {message}" if key else message
-
-
-def _shortened(problems: Sequence[str]) -> list[str]:
-    """Return the first problems, and how many more there are."""
-    rest = len(problems) - _MOST_PROBLEMS
-    return [*problems[:_MOST_PROBLEMS], *([f"... and {rest} more problems"] if rest > 0 else [])]
-
-
-def write_triplets(path: Path, triplets: Sequence[Triplet]) -> None:
-    """Write triplets as JSON Lines, under a temporary name that is then renamed."""
-    part = path.with_name(path.name + ".part")
-    lines = [json.dumps(t.model_dump(exclude_defaults=True), ensure_ascii=False) for t in triplets]
-    part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    part.replace(path)
+    return read_records(path, Triplet, "triplet", "check data.path")

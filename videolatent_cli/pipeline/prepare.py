@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +11,20 @@ from loguru import logger
 
 from videolatent_cli.data.dataset import Dataset, check_media, load_dataset, video_count
 from videolatent_cli.data.eventworld.files import render_splits
-from videolatent_cli.errors import DataError, RecipeError, VideoError
+from videolatent_cli.errors import DataError, RecipeError
 from videolatent_cli.model.load import sampling_of
 from videolatent_cli.model.source import Clip, VideoSource
+from videolatent_cli.pipeline.encode import encode_clips, missing_clips
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.recipe.data_schema import EventWorldData, EventWorldStreamData
 from videolatent_cli.store import FeatureCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from videolatent_cli.model.videolatent import VideoLatent
     from videolatent_cli.recipe import Recipe
-    from videolatent_cli.video.frames import FrameBatch
-
-_DECODERS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -150,16 +147,16 @@ def prepare(
     dataset = recipe_dataset(recipe, base_dir, cache_dir, progress)
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
-    missing, bad = _missing(source, clips)
+    missing, bad = missing_clips(source, clips)
     encoded = 0
     if source.cache is not None and missing:
-        with source.cache.writer(recipe.cache.commit_videos) as writer, StopRequest() as stop:
-            for clip, frames in _decoded(source, missing):
-                if isinstance(frames, VideoError):
-                    bad[clip.path] = str(frames)
+        encoding = encode_clips(source, missing, recipe.cache.commit_videos)
+        with closing(encoding), StopRequest() as stop:
+            for clip, error in encoding:
+                if error is not None:
+                    bad[clip.path] = str(error)
                     _stop_early(recipe, bad)
                 else:
-                    writer.put(source.row(clip, frames))
                     encoded += 1
                 progress("encode", encoded + len(bad), len(missing))
                 stop.check(f"{encoded} videos are cached", "the same command")
@@ -169,44 +166,6 @@ def prepare(
     status = cache_status(source, [c for c in clips if c.path not in bad], cache_dir)
     report = BuildReport(status, encoded, bad, time.perf_counter() - started)
     return Prepared(dataset.without(bad), source), report
-
-
-def _missing(source: VideoSource, clips: Iterable[Clip]) -> tuple[list[Clip], dict[Path, str]]:
-    """Return the clips to encode, one a content, and the files that cannot even be opened."""
-    known = set(source.cache.keys()) if source.cache is not None else set()
-    missing: list[Clip] = []
-    bad: dict[Path, str] = {}
-    for clip in clips:
-        try:
-            key = source.key(clip)
-        except VideoError as error:
-            bad[clip.path] = str(error)
-            continue
-        if key not in known:
-            known.add(key)
-            missing.append(clip)
-    return missing, bad
-
-
-def _decoded(
-    source: VideoSource, clips: list[Clip]
-) -> Iterator[tuple[Clip, FrameBatch | VideoError]]:
-    """Yield clips with their frames or what is wrong with them, decoding a few ahead."""
-
-    def attempt(clip: Clip) -> FrameBatch | VideoError:
-        try:
-            return source.decode(clip)
-        except VideoError as error:
-            return error
-
-    with ThreadPoolExecutor(_DECODERS_AT_ONCE) as pool:
-        ahead = 2 * _DECODERS_AT_ONCE
-        waiting = [pool.submit(attempt, clip) for clip in clips[:ahead]]
-        for index, clip in enumerate(clips):
-            frames = waiting.pop(0).result()
-            if index + ahead < len(clips):
-                waiting.append(pool.submit(attempt, clips[index + ahead]))
-            yield clip, frames
 
 
 def _stop_early(recipe: Recipe, bad: dict[Path, str]) -> None:

@@ -62,7 +62,26 @@ class Picture:
         return f"data:{self.mime};base64,{b64encode(self.data).decode('ascii')}"
 
 
-Block = Heading | Text | Code | Table | Picture
+@dataclass(frozen=True)
+class Card:
+    """A moment of a video, or an answer, with its picture."""
+
+    title: str
+    lines: Sequence[str]
+    picture: Picture | None = None
+    link: str | None = None
+    """Opened by a click on the picture."""
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Cards with a field that shows only those that hold some words."""
+
+    kind: ClassVar[str] = "cards"
+    cards: Sequence[Card]
+
+
+Block = Heading | Text | Code | Table | Picture | Cards
 
 
 def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:

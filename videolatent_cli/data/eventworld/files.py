@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from videolatent_cli.data.eventworld.render import FPS, SIZE_PX, render
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets, video_name
 from videolatent_cli.data.eventworld.world import make_world
-from videolatent_cli.data.triplets import write_triplets
+from videolatent_cli.data.records import write_records
 from videolatent_cli.errors import EnvironmentProblemError
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
 
@@ -108,5 +108,5 @@ def render_dataset(
     for split, count in counts.items():
         pairs = eventworld_triplets(split, range(count), families, questions_per_video)
         written[split] = root / f"{split}.jsonl"
-        write_triplets(written[split], [triplet for _, found in pairs for triplet in found])
+        write_records(written[split], [triplet for _, found in pairs for triplet in found])
     return written

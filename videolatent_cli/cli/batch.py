@@ -1,0 +1,62 @@
+"""`vl batch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir, Device, Run
+from videolatent_cli.cli.output import print_json, progress_bars
+from videolatent_cli.errors import FailedItemsError
+
+
+def batch(  # noqa: PLR0913 - the options of the command
+    questions: Annotated[
+        Path, typer.Argument(help="Questions, JSON Lines or CSV: id, question, video, choices ...")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Answers, JSON Lines.")],
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder of the videos (default: that of the questions).")
+    ] = None,
+    run: Run = None,
+    evidence: Annotated[int, typer.Option(min=0, help="Moments of evidence a question.")] = 2,
+    latents: Annotated[Literal["on", "off"], typer.Option(help="off: answer at once.")] = "on",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again what failed before.")
+    ] = False,
+    at_once: Annotated[int, typer.Option(min=1, help="Most questions that are run together.")] = 32,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write a page with answers and evidence.")
+    ] = None,
+    as_json: AsJson = False,
+    cache_dir: CacheDir = DEFAULT_CACHE,
+    device: Device = "auto",
+) -> None:
+    """Answer a file of questions; those about one video share its work. Goes on where it stopped.
+
+    Example: vl batch questions.jsonl -o answers.jsonl --videos clips --report answers.html
+    """
+    from videolatent_cli.pipeline.answer_page import write_answer_page
+    from videolatent_cli.pipeline.answering import Style
+    from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
+
+    style = Style(latents, evidence)
+    folder = videos or questions.parent
+    request = BatchRequest(questions, out, folder, style, retry_failed, at_once)
+    with progress_bars() as show:
+        done = answer_batch(request, run, cache_dir, device, show)
+        if report is not None:
+            write_answer_page(out, report, show)
+    if as_json:
+        print_json(done.document())
+    else:
+        typer.echo(
+            f"{out}: {done.asked} asked, {done.done_before} answered before, {done.failed} failed"
+        )
+    if done.failed:
+        raise FailedItemsError(
+            f"{out}: {done.failed} questions have no answer; mend their videos and run it again "
+            "with --retry-failed"
+        )

@@ -1,0 +1,58 @@
+"""Questions to answer in batch: what `vl batch` reads."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from videolatent_cli.data.records import read_records
+from videolatent_cli.errors import DataError
+
+
+class AskedQuestion(BaseModel):
+    """One line of a file of questions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    id: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    video: str | None = None
+    """Path below the folder of videos; None: the whole library is asked."""
+    choices: list[str] | None = Field(None, min_length=2)
+    start_seconds: float | None = Field(None, ge=0)
+    end_seconds: float | None = Field(None, gt=0)
+    meta: dict[str, Any] = {}
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Read `A|B|C`, as CSV files write it."""
+        return [part.strip() for part in value.split("|")] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        start, end = self.start_seconds, self.end_seconds
+        if start is not None and end is not None and end <= start:
+            raise ValueError(f"end_seconds: must be above start_seconds {start}, got {end}")
+        return self
+
+    @property
+    def window(self) -> tuple[float | None, float | None]:
+        """Start and end of the part of the video that is meant (s)."""
+        return self.start_seconds, self.end_seconds
+
+
+def read_questions(path: Path) -> list[AskedQuestion]:
+    """Return the questions of a JSON Lines or CSV file.
+
+    Raises:
+        DataError: With one line per problem, and for an id that stands there twice.
+    """
+    questions = read_records(path, AskedQuestion, "question", "name a file of questions")
+    counts = Counter(question.id for question in questions)
+    doubled = [name for name, count in counts.items() if count > 1]
+    if doubled:
+        names = ", ".join(doubled[:5])
+        raise DataError(f"{path}: id: must be given once each, got twice: {names}")
+    return questions

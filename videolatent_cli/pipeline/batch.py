@@ -1,0 +1,209 @@
+"""`vl batch`: a file of questions answered, those about one clip together."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from videolatent_cli.data.questions import AskedQuestion, read_questions
+from videolatent_cli.model.source import Clip
+from videolatent_cli.pipeline.answer_file import AnswerFile
+from videolatent_cli.pipeline.answering import (
+    Answerer,
+    LoadedClip,
+    Question,
+    Style,
+    model_document,
+)
+from videolatent_cli.pipeline.documents import Answer, LatentsDocument, SamplingDocument
+from videolatent_cli.pipeline.encode import encode_clips, missing_clips
+from videolatent_cli.pipeline.interrupt import StopRequest
+from videolatent_cli.pipeline.models import TrainedModel, open_model
+from videolatent_cli.pipeline.progress import Progress, silent
+from videolatent_cli.store import FeatureCache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from videolatent_cli.model.source import VideoSource
+
+_CLIPS_AT_ONCE = 64
+"""Clips that are encoded and read from the cache at a time."""
+_COMMIT_VIDEOS = 32
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """Which questions to answer, and how."""
+
+    questions: Path
+    out: Path
+    """JSON Lines of answer documents; those that are there are not asked again."""
+    videos: Path
+    """Folder that the questions' videos lie below."""
+    style: Style = field(default_factory=Style)
+    retry_failed: bool = False
+    questions_at_once: int = 32
+    """Most questions that are run together."""
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What a batch did."""
+
+    asked: int
+    done_before: int
+    failed: int
+    """Questions without an answer, those of earlier runs too."""
+    out: Path
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document `vl.batch/1`."""
+        return {"schema": "vl.batch/1", **vars(self), "out": str(self.out)}
+
+
+def answer_batch(
+    request: BatchRequest,
+    run: Path | None,
+    cache_dir: Path,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> BatchReport:
+    """Answer what is not answered yet, appending each answer as it is found.
+
+    Args:
+        request: What to ask.
+        run: Run folder; None: the newest, else the embedded model.
+        cache_dir: Folder of caches; videos that it holds are not decoded.
+        device: A torch device, or `auto`.
+        progress: Called with (what, done, total).
+
+    Raises:
+        DataError: For a file of questions that cannot be used.
+        IncompatibleError: Where the file of answers belongs to other questions.
+        InterruptedRunError: After Ctrl-C; what is answered is kept.
+    """
+    started = time.perf_counter()
+    questions = read_questions(request.questions)
+    with AnswerFile(request.out, questions, retry_failed=request.retry_failed) as answers:
+        done_before = len(answers.done)
+        todo = [question for question in questions if question.id not in answers.done]
+        if todo:
+            trained = open_model(run, device)
+            batch = _Batch(trained, trained.source(FeatureCache(cache_dir)), request)
+            with StopRequest() as stop:
+
+                def show(what: str, done: int, total: int) -> None:
+                    progress(what, done, total)
+                    stop.check(f"{len(answers.done)} answers are kept", "the same command")
+
+                for found in batch.answers(todo, show):
+                    answers.append(found)
+                    show("answer", len(answers.done) - done_before, len(todo))
+        seconds = time.perf_counter() - started
+        return BatchReport(len(todo), done_before, answers.num_failed, request.out, seconds)
+
+
+class _Batch:
+    """One pass over questions: clips are encoded, read and answered some at a time."""
+
+    def __init__(self, trained: TrainedModel, source: VideoSource, request: BatchRequest) -> None:
+        self._trained = trained
+        self._source = source
+        self._request = request
+        self._answerer = Answerer(trained, request.style)
+
+    def answers(
+        self, questions: Iterable[AskedQuestion], progress: Progress
+    ) -> Iterator[list[Answer]]:
+        """Yield the answers of questions that were run together."""
+        by_clip: dict[Clip, list[AskedQuestion]] = {}
+        for question in questions:
+            clip = Clip(self._request.videos / (question.video or ""), question.window)
+            by_clip.setdefault(clip, []).append(question)
+        clips = iter(by_clip)
+        while window := list(islice(clips, _CLIPS_AT_ONCE)):
+            new, bad = self._encode(window, progress)
+            for clip in window:
+                if clip in bad:
+                    yield [self._failed(question, bad[clip]) for question in by_clip[clip]]
+            loaded = self._load([clip for clip in window if clip not in bad], new)
+            for pack in self._packs(loaded, by_clip):
+                yield [found.answer for found in self._answerer.answer(pack)]
+
+    def _encode(
+        self, clips: Sequence[Clip], progress: Progress
+    ) -> tuple[dict[Clip, float], dict[Clip, str]]:
+        """Encode what the cache lacks; return the seconds of each, and what cannot be read."""
+        missing, bad_files = missing_clips(self._source, clips)
+        new: dict[Clip, float] = {}
+        bad_keys: dict[str, str] = {}
+        if missing:
+            encoding = encode_clips(self._source, missing, _COMMIT_VIDEOS)
+            with closing(encoding):
+                last = time.perf_counter()
+                for done, (clip, error) in enumerate(encoding, start=1):
+                    if error is None:
+                        new[clip] = time.perf_counter() - last
+                    else:
+                        bad_keys[self._source.key(clip)] = str(error)
+                    last = time.perf_counter()
+                    progress("encode", done, len(missing))
+        bad = {clip: bad_files[clip.path] for clip in clips if clip.path in bad_files}
+        for clip in clips:  # copies of a bad file are bad too
+            if clip not in bad and (reason := bad_keys.get(self._source.key(clip))):
+                bad[clip] = reason
+        return new, bad
+
+    def _load(self, clips: list[Clip], new: Mapping[Clip, float]) -> list[LoadedClip]:
+        """Return clips with their features, the longest first."""
+        started = time.perf_counter()
+        features = self._source.features(clips) if clips else []
+        share = (time.perf_counter() - started) / max(len(clips), 1)
+        loaded = [
+            LoadedClip(
+                clip, found, clip not in new, {"decode": new.get(clip, 0.0), "features": share}
+            )
+            for clip, found in zip(clips, features, strict=True)
+        ]
+        return sorted(loaded, key=lambda one: -len(one.features.embeds))
+
+    def _packs(
+        self, loaded: Iterable[LoadedClip], by_clip: Mapping[Clip, list[AskedQuestion]]
+    ) -> Iterator[list[tuple[LoadedClip, list[Question]]]]:
+        """Yield clips with questions, as many as are run together; clips of like length meet."""
+        limit = self._request.questions_at_once
+        pack: list[tuple[LoadedClip, list[Question]]] = []
+        room = limit
+        for one in loaded:
+            asked = [Question(q.id, q.question, tuple(q.choices or ())) for q in by_clip[one.clip]]
+            while asked:
+                pack.append((one, asked[:room]))
+                asked, room = asked[room:], room - len(asked[:room])
+                if room == 0:
+                    yield pack
+                    pack, room = [], limit
+        if pack:
+            yield pack
+
+    def _failed(self, question: AskedQuestion, reason: str) -> Answer:
+        """Return the document of a question that cannot be answered."""
+        return Answer(
+            id=question.id,
+            question=question.question,
+            answer="",
+            status="failed",
+            evidence=[],
+            sampling=SamplingDocument(hash=self._trained.checkpoint.sampling.hash, frames=0),
+            latents=LatentsDocument(mode="off", blocks=0, per_block=0),
+            model=model_document(self._trained),
+            seed=self._trained.checkpoint.recipe.training.seed,
+            timing_seconds={},
+            cache_hit=False,
+            warnings=[reason],
+        )

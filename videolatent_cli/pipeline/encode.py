@@ -1,0 +1,75 @@
+"""Clips that the cache lacks, encoded: decoded a few ahead, committed some at a time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from videolatent_cli.errors import VideoError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+    from pathlib import Path
+
+    from videolatent_cli.model.source import Clip, VideoSource
+    from videolatent_cli.video.frames import FrameBatch
+
+_DECODERS_AT_ONCE = 2
+
+
+def missing_clips(source: VideoSource, clips: Iterable[Clip]) -> tuple[list[Clip], dict[Path, str]]:
+    """Return the clips to encode, one a content, and the files that cannot even be opened."""
+    known = set(source.cache.keys()) if source.cache is not None else set()
+    missing: list[Clip] = []
+    bad: dict[Path, str] = {}
+    for clip in clips:
+        try:
+            key = source.key(clip)
+        except VideoError as error:
+            bad[clip.path] = str(error)
+            continue
+        if key not in known:
+            known.add(key)
+            missing.append(clip)
+    return missing, bad
+
+
+def encode_clips(
+    source: VideoSource, clips: list[Clip], commit_videos: int
+) -> Generator[tuple[Clip, VideoError | None]]:
+    """Encode clips into the cache; yield each with what is wrong with it, if anything.
+
+    Close it to commit what is done: it holds the cache's lock until then.
+
+    Raises:
+        ResourceError: Where another process writes the cache.
+    """
+    assert source.cache is not None
+    with source.cache.writer(commit_videos) as writer:
+        for clip, frames in _decoded(source, clips):
+            if isinstance(frames, VideoError):
+                yield clip, frames
+            else:
+                writer.put(source.row(clip, frames))
+                yield clip, None
+
+
+def _decoded(
+    source: VideoSource, clips: list[Clip]
+) -> Iterator[tuple[Clip, FrameBatch | VideoError]]:
+    """Yield clips with their frames or what is wrong with them, decoding a few ahead."""
+
+    def attempt(clip: Clip) -> FrameBatch | VideoError:
+        try:
+            return source.decode(clip)
+        except VideoError as error:
+            return error
+
+    with ThreadPoolExecutor(_DECODERS_AT_ONCE) as pool:
+        ahead = 2 * _DECODERS_AT_ONCE
+        waiting = [pool.submit(attempt, clip) for clip in clips[:ahead]]
+        for index, clip in enumerate(clips):
+            frames = waiting.pop(0).result()
+            if index + ahead < len(clips):
+                waiting.append(pool.submit(attempt, clips[index + ahead]))
+            yield clip, frames
