@@ -1,5 +1,13 @@
 """The errors that users see as one line; everything else is a bug and keeps its traceback."""
 
+import os
+from pathlib import Path
+
+
+def printable(path: Path) -> str:
+    """Return a path as text that any output takes: bytes that are no UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
 
 class VideoLatentError(Exception):
     """Base of all shown errors: `str(error)` is one finished `WHERE: WHAT, got VALUE; DO THIS`."""

@@ -123,6 +123,63 @@ def test_batch_by_command(vl: Run, video: Path, cache_dir: Path) -> None:
     assert "b.jsonl: 1 asked, 0 answered before, 0 failed" in again.stdout
 
 
+def test_library_by_command(vl: Run, tmp_path: Path) -> None:
+    assert vl("data", "render", "eventworld", "-o", "world", "--videos", "3").code == 0
+    made = vl("index", "world", "--library", "lib", "--json")
+    assert made.code == 0, made.stderr
+    assert json.loads(made.stdout)["new"] == 3
+    (tmp_path / "world/broken.mp4").write_bytes(b"x")
+    failed = vl("index", "world", "-L", "lib")
+    assert failed.code == 6
+    assert "lib: 0 new, 3 unchanged, 1 failed, 0 gone; 3 segments" in failed.stdout
+    assert "broken.mp4: cannot be opened as video" in failed.stderr
+    lib = ("-L", "lib")
+    found = vl("search", "red circle", *lib, "--json", "--html", "s.html")
+    assert json.loads(found.stdout)["schema"] == "vl.search/1"
+    assert "open the video there" in Path("s.html").read_text()
+    assert vl("search", "000001", *lib, "-f", "-k", "1").stdout.endswith("000001.mp4\n")
+    assert "seconds" in vl("search", "circle", *lib).stdout
+    assert "nothing found" in vl("search", "circle", *lib, "--min-score", "2").stderr
+    asked = vl("ask", "lib", "Which color moved first?", "--json", "--sheet", "s.png")
+    jsonschema.validate(json.loads(asked.stdout), Answer.model_json_schema(by_alias=True))
+    refused = vl("ask", "lib", "Which?", "--from", "1")
+    assert refused.code == 2
+    assert "--from, --to: name a part of one video, got a library" in refused.stderr
+    assert "cannot be read" in vl("library", "status", *lib).stdout
+    assert json.loads(vl("library", "status", *lib, "--json").stdout)["segments"] == 3
+    assert "failed" in vl("library", "ls", *lib).stdout
+    assert len(json.loads(vl("library", "ls", *lib, "--json").stdout)["files"]) == 4
+    file = next((tmp_path / "world").rglob("000001.mp4"))
+    assert json.loads(vl("library", "show", file, *lib).stdout)["state"] == "indexed"
+    assert "lib: sound" in vl("library", "verify", *lib).stdout
+    assert "MB freed" in vl("library", "compact", *lib).stdout
+    assert "3 segments" in vl("library", "export", *lib, "-o", "x.jsonl").stdout
+    assert "is now" in vl("library", "relocate", tmp_path / "world", "world", *lib).stdout
+    refused = vl("library", "rm", file, *lib)
+    assert refused.code == 2
+    assert "lib: would forget 1 files; add --yes" in refused.stderr
+    assert "would forget 1" in vl("library", "rm", file, *lib, "--dry-run").stdout
+    assert "1 files forgotten" in vl("library", "rm", file, *lib, "--yes").stdout
+
+
+@pytest.mark.slow
+def test_an_index_that_is_killed_ends_like_one_that_is_not(vl: Run) -> None:
+    assert vl("data", "render", "eventworld", "-o", "world", "--videos", "60").code == 0
+    assert vl("index", "world", "-L", "whole", "--cache-dir", "whole_cache").code == 0
+    for delay in (4, 6, 7, 8, 9, 10, 12):
+        process = spawn("index", "world", "-L", "lib")
+        time.sleep(delay)
+        process.kill()
+        process.communicate()
+    assert vl("index", "world", "-L", "lib").code == 0
+    assert "sound" in vl("library", "verify", "-L", "lib").stdout
+    assert "60 rows, 0 bad" in vl("cache", "verify").stdout
+    for name in ("lib", "whole"):
+        vl("library", "export", "-L", name, "-o", f"{name}.jsonl")
+    rows = [sorted(Path(f"{name}.jsonl").read_text().splitlines()) for name in ("lib", "whole")]
+    assert rows[0] == rows[1]
+
+
 def test_data_render_and_check(vl: Run, tmp_path: Path) -> None:
     out = vl("data", "render", "eventworld", "-o", "world", "--videos", "2", "--split", "val")
     assert out.code == 0

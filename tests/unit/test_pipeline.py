@@ -23,6 +23,7 @@ from videolatent_cli.model.checkpoint import find_checkpoint, read_checkpoint
 from videolatent_cli.model.load import build_model, restore_model
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline import interrupt
+from videolatent_cli.pipeline.answering import Style
 from videolatent_cli.pipeline.ask import AskRequest, ask
 from videolatent_cli.pipeline.cache import (
     build_cache,
@@ -472,7 +473,9 @@ def test_ask_gives_an_answer_document(trained: TrainReport, video: Path, tmp_pat
     sheet = tmp_path / "out" / "sheet.png"
     question = "Which zebra moved first?"
     answer = ask(
-        AskRequest(video, question, sheet=sheet, num_evidence=3), trained.run_dir, tmp_path / "none"
+        AskRequest(video, question, style=Style(num_evidence=3), sheet=sheet),
+        trained.run_dir,
+        tmp_path / "none",
     )
     again = Answer.model_validate(answer.model_dump(mode="json", by_alias=True))
     assert again == answer
@@ -504,7 +507,7 @@ def test_ask_uses_and_fills_an_existing_cache(
 def test_ask_with_choices_window_and_latents_off(
     trained: TrainReport, video: Path, tmp_path: Path
 ) -> None:
-    asked = AskRequest(video, "Where?", (1.0, 3.0), ("up", "down", "left"), "off")
+    asked = AskRequest(video, "Where?", (1.0, 3.0), ("up", "down", "left"), Style("off"))
     answer = ask(asked, trained.run_dir, tmp_path)
     assert answer.choice_probs is not None
     assert sum(answer.choice_probs.values()) == pytest.approx(1.0)

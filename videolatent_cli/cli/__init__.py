@@ -15,9 +15,12 @@ from videolatent_cli.cli import (
     demo,
     evaluate,
     export,
+    index,
+    library,
     probe,
     recipes,
     report,
+    search,
     train,
 )
 from videolatent_cli.cli.errors import ErrorGroup
@@ -80,3 +83,6 @@ app.command("bench", rich_help_panel="Train and evaluate")(bench.bench)
 app.command("export", rich_help_panel="Train and evaluate")(export.export)
 app.command("ask", rich_help_panel="Ask")(ask.ask)
 app.command("batch", rich_help_panel="Ask")(batch.batch)
+app.command("index", rich_help_panel="Library")(index.index)
+app.command("search", rich_help_panel="Library")(search.search)
+app.add_typer(library.app, name="library", rich_help_panel="Library")

@@ -39,7 +39,7 @@ def parse_moment(text: str | None, flag: str) -> float | None:
 
 
 def ask(  # noqa: PLR0913 - the options of the command
-    video: Annotated[Path, typer.Argument(help="A video file.")],
+    video: Annotated[Path, typer.Argument(help="A video file, or the folder of a library.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     run: Run = None,
     from_: Annotated[
@@ -54,18 +54,31 @@ def ask(  # noqa: PLR0913 - the options of the command
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Answer a question about a video, with the moments that the answer rests on.
+    """Answer a question about a video or a library, with the moments that the answer rests on.
 
     Example: vl ask video.mp4 "Which color moved last?" --sheet sheet.png
     """
     window = parse_moment(from_, "--from"), parse_moment(to, "--to")
     options = tuple(part.strip() for part in choices.split("|")) if choices else ()
 
-    from videolatent_cli.pipeline.ask import AskRequest
-    from videolatent_cli.pipeline.ask import ask as ask_pipeline
+    from videolatent_cli.pipeline.answering import Style
 
-    request = AskRequest(video, question, window, options, latents, evidence, sheet)
-    answer = ask_pipeline(request, run, cache_dir, device)
+    style = Style(latents, evidence)
+    if video.is_dir():
+        from videolatent_cli.pipeline.answering import Question
+        from videolatent_cli.pipeline.ask_library import LibraryStyle, ask_library
+
+        if window != (None, None):
+            raise RecipeError("--from, --to: name a part of one video, got a library")
+        how = LibraryStyle(style=style)
+        asked = Question(video.name, question, options)
+        answer = ask_library(video, asked, how, run, cache_dir, device, sheet)
+    else:
+        from videolatent_cli.pipeline.ask import AskRequest
+        from videolatent_cli.pipeline.ask import ask as ask_pipeline
+
+        request = AskRequest(video, question, window, options, style, sheet)
+        answer = ask_pipeline(request, run, cache_dir, device)
     if as_json:
         print_json(answer.model_dump(mode="json", by_alias=True))
     else:
@@ -74,15 +87,15 @@ def ask(  # noqa: PLR0913 - the options of the command
 
 def _print_text(answer: Answer, sheet: Path | None) -> None:
     """Print the answer on stdout, and where it comes from and how far to trust it on stderr."""
-    typer.echo(answer.answer)
+    typer.echo(answer.answer or answer.status.replace("_", " "))
     for letter, chance in (answer.choice_probs or {}).items():
         typer.echo(f"  {letter}: {chance:.2f}")
     for moment in answer.evidence:
         typer.echo(
             f"  evidence {moment.start_seconds:.2f}-{moment.end_seconds:.2f} s"
-            f" (attention {moment.score:.2f})"
+            f" of {moment.video} (attention {moment.score:.2f})"
         )
-    if sheet is not None:
+    if sheet is not None and sheet.exists():
         typer.echo(f"  sheet {sheet}")
     typer.echo(f"answered by {answer.model.run} {answer.model.checkpoint}", err=True)
     for warning in answer.warnings:

@@ -20,6 +20,10 @@ def batch(  # noqa: PLR0913 - the options of the command
     videos: Annotated[
         Path | None, typer.Option(help="Folder of the videos (default: that of the questions).")
     ] = None,
+    library: Annotated[
+        Path | None,
+        typer.Option("--library", "-L", help="Library that is asked where no video is named."),
+    ] = None,
     run: Run = None,
     evidence: Annotated[int, typer.Option(min=0, help="Moments of evidence a question.")] = 2,
     latents: Annotated[Literal["on", "off"], typer.Option(help="off: answer at once.")] = "on",
@@ -44,7 +48,7 @@ def batch(  # noqa: PLR0913 - the options of the command
 
     style = Style(latents, evidence)
     folder = videos or questions.parent
-    request = BatchRequest(questions, out, folder, style, retry_failed, at_once)
+    request = BatchRequest(questions, out, folder, library, style, retry_failed, at_once)
     with progress_bars() as show:
         done = answer_batch(request, run, cache_dir, device, show)
         if report is not None:

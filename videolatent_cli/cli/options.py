@@ -18,7 +18,11 @@ Run = Annotated[
     Path | None,
     typer.Option("--run", help="Run folder (default: newest in runs/, else the embedded model)."),
 ]
+LibraryDir = Annotated[
+    Path, typer.Option("--library", "-L", envvar="VL_LIBRARY", help="Folder of the library.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 
 DEFAULT_CACHE = Path("cache")
+DEFAULT_LIBRARY = DEFAULT_CACHE / "library"

@@ -31,6 +31,8 @@ class Generated:
     """Without the end of turn."""
     first_logits: Float[Tensor, "batch vocab"]
     """Distribution of the first answer token."""
+    log_likelihoods: list[float]
+    """Of each answer, a mean over its tokens and the end of turn (nats)."""
     rollout: Rollout | None
     state: State
     """State before the answer."""
@@ -71,9 +73,9 @@ def generate(
         out = _without_latents(model, question, markers=latents == "markers")
         hidden, state = out.hidden[:, -1:], out.state
     clock.lap("latents")
-    ids, first = _greedy(model, hidden, state, end_of_turn, max_new_tokens)
+    ids, first, likelihoods = _greedy(model, hidden, state, end_of_turn, max_new_tokens)
     clock.lap("generate")
-    return Generated(ids, first, rollout, state, hidden, clock.seconds)
+    return Generated(ids, first, likelihoods, rollout, state, hidden, clock.seconds)
 
 
 def _without_latents(model: VideoLatent, question: Question, *, markers: bool) -> Extension:
@@ -90,14 +92,16 @@ def _without_latents(model: VideoLatent, question: Question, *, markers: bool) -
 
 def _greedy(
     model: VideoLatent, hidden: Tensor, state: State, end_of_turn: int, limit: int
-) -> tuple[list[list[int]], Tensor]:
-    """Decode until every row has ended; return token ids and the first logits."""
+) -> tuple[list[list[int]], Tensor, list[float]]:
+    """Decode until every row has ended; return token ids, first logits, mean log-likelihoods."""
     rows: list[list[int]] = [[] for _ in range(len(hidden))]
     running = torch.ones(len(hidden), dtype=torch.bool, device=hidden.device)
+    total, length = torch.zeros(2, len(hidden), device=hidden.device)
     first = model.backbone.logits(hidden[:, -1])
     logits = first
     for step in range(limit):
-        best = logits.argmax(-1)
+        chance, best = logits.float().log_softmax(-1).max(-1)
+        total, length = total + chance * running, length + running
         running = running & (best != end_of_turn)
         for row in running.nonzero().flatten().tolist():
             rows[row].append(int(best[row]))
@@ -105,7 +109,7 @@ def _greedy(
             break
         out = model.backbone.extend(model.backbone.embed(best[:, None]), state)
         state, logits = out.state, model.backbone.logits(out.hidden[:, -1])
-    return rows, first
+    return rows, first, (total / length).tolist()
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from videolatent_cli.errors import printable
 from videolatent_cli.model.cached import features_row, frames_row, row_features, row_frames
 from videolatent_cli.model.features import only_seen
 from videolatent_cli.store import cache_key
@@ -87,7 +88,7 @@ class VideoSource:
             "key": self.key(clip),
             "content_id": content_id(clip.path),
             "sampling_hash": self.sampling.hash,
-            "source": str(clip.path),
+            "source": printable(clip.path),
         }
         if self.tier == _FRAMES:
             return frames_row(frames, **about)

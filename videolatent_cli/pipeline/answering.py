@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from loguru import logger
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from videolatent_cli.model.generate import Generated, LatentMode
     from videolatent_cli.model.source import Clip, VideoSource
     from videolatent_cli.pipeline.models import TrainedModel
+
+_LEAST_CHANCE = 1e-30
+"""Below this a probability counts as this, so that its logarithm is finite."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Answered:
 
     answer: Answer
     weights: list[float] | None
+    log_likelihood: float
+    """Mean over the answer's tokens (nats); of choices, that of the chosen one among them."""
 
 
 def load_clip(source: VideoSource, clip: Clip) -> LoadedClip:
@@ -135,12 +141,14 @@ class Answerer:
     ) -> Answered:
         """Return the answer of one row."""
         text, letter, chances = self._prompter.decode(out.token_ids[row]), None, None
+        likelihood = out.log_likelihoods[row]
         if question.choices:
             scores = score_choices(self._trained.model, self._prompter, out, row, question.choices)
             best = max(range(len(scores)), key=scores.__getitem__)
             letters = [chr(ord("A") + index) for index in range(len(scores))]
             text, letter = question.choices[best], letters[best]
             chances = dict(zip(letters, scores, strict=True))
+            likelihood = math.log(max(scores[best], _LEAST_CHANCE))
         weights = group_weights(out, loaded.features, row)
         count = self._style.num_evidence
         evidence = moments(loaded.clip, loaded.features, weights, count) if weights else []
@@ -157,13 +165,13 @@ class Answerer:
                 hash=checkpoint.sampling.hash, frames=len(loaded.features.pts_seconds)
             ),
             latents=self._latents(thought=out.rollout is not None),
-            model=model_document(self._trained),
+            model=_model_document(self._trained),
             seed=checkpoint.recipe.training.seed,
             timing_seconds=seconds,
             cache_hit=loaded.cache_hit,
             warnings=self._warnings(question.prompt),
         )
-        return Answered(answer, weights)
+        return Answered(answer, weights, likelihood)
 
     def _latents(self, *, thought: bool) -> LatentsDocument:
         """Return how the model thought."""
@@ -188,7 +196,27 @@ class Answerer:
         return found
 
 
-def model_document(trained: TrainedModel) -> ModelDocument:
+def unanswered(
+    trained: TrainedModel, question: Question, status: Literal["not_found", "failed"], reason: str
+) -> Answer:
+    """Return the document of a question without an answer."""
+    return Answer(
+        id=question.id,
+        question=question.text,
+        answer="",
+        status=status,
+        evidence=[],
+        sampling=SamplingDocument(hash=trained.checkpoint.sampling.hash, frames=0),
+        latents=LatentsDocument(mode="off", blocks=0, per_block=0),
+        model=_model_document(trained),
+        seed=trained.checkpoint.recipe.training.seed,
+        timing_seconds={},
+        cache_hit=False,
+        warnings=[reason],
+    )
+
+
+def _model_document(trained: TrainedModel) -> ModelDocument:
     """Return which model answers."""
     return ModelDocument(
         run=trained.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from videolatent_cli.errors import RecipeError
@@ -17,7 +17,6 @@ from videolatent_cli.video.sheet import write_sheet
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from videolatent_cli.model.generate import LatentMode
     from videolatent_cli.pipeline.documents import Answer
     from videolatent_cli.store import Window
 
@@ -31,11 +30,9 @@ class AskRequest:
     window: Window = (None, None)
     """Start and end of the part of the video that is meant (s)."""
     choices: tuple[str, ...] = ()
-    latents: LatentMode = "on"
-    num_evidence: int = 2
+    style: Style = field(default_factory=Style)
     sheet: Path | None = None
     """Where to write a contact sheet."""
-    max_new_tokens: int = 32
 
 
 def ask(request: AskRequest, run: Path | None, cache_dir: Path, device: str = "auto") -> Answer:
@@ -60,9 +57,8 @@ def ask(request: AskRequest, run: Path | None, cache_dir: Path, device: str = "a
     trained = open_model(run, device)
     clip = Clip(request.video, request.window)
     loaded = load_clip(trained.source(existing_cache(cache_dir)), clip)
-    style = Style(request.latents, request.num_evidence, request.max_new_tokens)
     question = Question(request.video.stem, request.question, request.choices)
-    (found,) = Answerer(trained, style).answer([(loaded, [question])])
+    (found,) = Answerer(trained, request.style).answer([(loaded, [question])])
     if request.sheet is not None:
         title = f"{request.question}\n{found.answer.answer}"
         sheet = evidence_sheet(trained, clip, title, found.weights or [], found.answer.evidence)

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from videolatent_cli.data.questions import AskedQuestion, read_questions
+from videolatent_cli.errors import DataError, VideoError
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.answer_file import AnswerFile
 from videolatent_cli.pipeline.answering import (
@@ -16,20 +17,21 @@ from videolatent_cli.pipeline.answering import (
     LoadedClip,
     Question,
     Style,
-    model_document,
+    unanswered,
 )
-from videolatent_cli.pipeline.documents import Answer, LatentsDocument, SamplingDocument
+from videolatent_cli.pipeline.ask_library import LibraryAsker, LibraryStyle
 from videolatent_cli.pipeline.encode import encode_clips, missing_clips
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.models import TrainedModel, open_model
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.store import FeatureCache
+from videolatent_cli.store.library import Library
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from videolatent_cli.model.source import VideoSource
+    from videolatent_cli.pipeline.documents import Answer
 
 _CLIPS_AT_ONCE = 64
 """Clips that are encoded and read from the cache at a time."""
@@ -45,6 +47,8 @@ class BatchRequest:
     """JSON Lines of answer documents; those that are there are not asked again."""
     videos: Path
     """Folder that the questions' videos lie below."""
+    library: Path | None = None
+    """Asked where a question names no video; a video may then be a path or id in it too."""
     style: Style = field(default_factory=Style)
     retry_failed: bool = False
     questions_at_once: int = 32
@@ -94,8 +98,9 @@ def answer_batch(
         done_before = len(answers.done)
         todo = [question for question in questions if question.id not in answers.done]
         if todo:
-            trained = open_model(run, device)
-            batch = _Batch(trained, trained.source(FeatureCache(cache_dir)), request)
+            library = Library.open(request.library) if request.library is not None else None
+            _check(request, todo)
+            batch = _Batch(open_model(run, device), request, cache_dir, library)
             with StopRequest() as stop:
 
                 def show(what: str, done: int, total: int) -> None:
@@ -109,14 +114,32 @@ def answer_batch(
         return BatchReport(len(todo), done_before, answers.num_failed, request.out, seconds)
 
 
+def _check(request: BatchRequest, questions: Iterable[AskedQuestion]) -> None:
+    """Raise where questions name no video and there is no library to ask."""
+    lost = [question.id for question in questions if question.video is None]
+    if lost and request.library is None:
+        raise DataError(
+            f"{request.questions}: video: is missing in '{lost[0]}' ({len(lost)} such questions); "
+            "name one, or ask a library with --library"
+        )
+
+
 class _Batch:
     """One pass over questions: clips are encoded, read and answered some at a time."""
 
-    def __init__(self, trained: TrainedModel, source: VideoSource, request: BatchRequest) -> None:
+    def __init__(
+        self, trained: TrainedModel, request: BatchRequest, cache_dir: Path, library: Library | None
+    ) -> None:
         self._trained = trained
-        self._source = source
         self._request = request
+        self._source = trained.source(FeatureCache(cache_dir))
         self._answerer = Answerer(trained, request.style)
+        self._known: dict[str, Path] = {}
+        if library is not None:
+            how = LibraryStyle(style=request.style)
+            self._asker = LibraryAsker(library, trained, cache_dir, how)
+            for row in library.files():
+                self._known |= {row.path: library.path(row), row.content_id: library.path(row)}
 
     def answers(
         self, questions: Iterable[AskedQuestion], progress: Progress
@@ -124,14 +147,19 @@ class _Batch:
         """Yield the answers of questions that were run together."""
         by_clip: dict[Clip, list[AskedQuestion]] = {}
         for question in questions:
-            clip = Clip(self._request.videos / (question.video or ""), question.window)
-            by_clip.setdefault(clip, []).append(question)
+            if question.video is None:
+                yield [self._asker.answer(_as_question(question))]
+            else:
+                below = self._request.videos / question.video
+                clip = Clip(self._known.get(question.video, below), question.window)
+                by_clip.setdefault(clip, []).append(question)
         clips = iter(by_clip)
         while window := list(islice(clips, _CLIPS_AT_ONCE)):
             new, bad = self._encode(window, progress)
             for clip in window:
                 if clip in bad:
-                    yield [self._failed(question, bad[clip]) for question in by_clip[clip]]
+                    asked = map(_as_question, by_clip[clip])
+                    yield [unanswered(self._trained, q, "failed", bad[clip]) for q in asked]
             loaded = self._load([clip for clip in window if clip not in bad], new)
             for pack in self._packs(loaded, by_clip):
                 yield [found.answer for found in self._answerer.answer(pack)]
@@ -147,11 +175,11 @@ class _Batch:
             encoding = encode_clips(self._source, missing, _COMMIT_VIDEOS)
             with closing(encoding):
                 last = time.perf_counter()
-                for done, (clip, error) in enumerate(encoding, start=1):
-                    if error is None:
-                        new[clip] = time.perf_counter() - last
+                for done, (clip, frames) in enumerate(encoding, start=1):
+                    if isinstance(frames, VideoError):
+                        bad_keys[self._source.key(clip)] = str(frames)
                     else:
-                        bad_keys[self._source.key(clip)] = str(error)
+                        new[clip] = time.perf_counter() - last
                     last = time.perf_counter()
                     progress("encode", done, len(missing))
         bad = {clip: bad_files[clip.path] for clip in clips if clip.path in bad_files}
@@ -191,19 +219,6 @@ class _Batch:
         if pack:
             yield pack
 
-    def _failed(self, question: AskedQuestion, reason: str) -> Answer:
-        """Return the document of a question that cannot be answered."""
-        return Answer(
-            id=question.id,
-            question=question.question,
-            answer="",
-            status="failed",
-            evidence=[],
-            sampling=SamplingDocument(hash=self._trained.checkpoint.sampling.hash, frames=0),
-            latents=LatentsDocument(mode="off", blocks=0, per_block=0),
-            model=model_document(self._trained),
-            seed=self._trained.checkpoint.recipe.training.seed,
-            timing_seconds={},
-            cache_hit=False,
-            warnings=[reason],
-        )
+
+def _as_question(asked: AskedQuestion) -> Question:
+    return Question(asked.id, asked.question, tuple(asked.choices or ()))

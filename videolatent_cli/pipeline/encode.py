@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from videolatent_cli.errors import VideoError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
     from videolatent_cli.model.source import Clip, VideoSource
@@ -35,33 +35,40 @@ def missing_clips(source: VideoSource, clips: Iterable[Clip]) -> tuple[list[Clip
 
 
 def encode_clips(
-    source: VideoSource, clips: list[Clip], commit_videos: int
-) -> Generator[tuple[Clip, VideoError | None]]:
-    """Encode clips into the cache; yield each with what is wrong with it, if anything.
+    source: VideoSource,
+    clips: list[Clip],
+    commit_videos: int,
+    decode: Callable[[Clip], FrameBatch] | None = None,
+) -> Generator[tuple[Clip, FrameBatch | VideoError]]:
+    """Encode clips into the cache; yield each with its frames, or with what is wrong with it.
 
     Close it to commit what is done: it holds the cache's lock until then.
+
+    Args:
+        source: Whose cache is filled.
+        clips: What to encode.
+        commit_videos: Rows that are committed together.
+        decode: Reads frames in place of the source.
 
     Raises:
         ResourceError: Where another process writes the cache.
     """
     assert source.cache is not None
     with source.cache.writer(commit_videos) as writer:
-        for clip, frames in _decoded(source, clips):
-            if isinstance(frames, VideoError):
-                yield clip, frames
-            else:
+        for clip, frames in _decoded(decode or source.decode, clips):
+            if not isinstance(frames, VideoError):
                 writer.put(source.row(clip, frames))
-                yield clip, None
+            yield clip, frames
 
 
 def _decoded(
-    source: VideoSource, clips: list[Clip]
+    decode: Callable[[Clip], FrameBatch], clips: list[Clip]
 ) -> Iterator[tuple[Clip, FrameBatch | VideoError]]:
     """Yield clips with their frames or what is wrong with them, decoding a few ahead."""
 
     def attempt(clip: Clip) -> FrameBatch | VideoError:
         try:
-            return source.decode(clip)
+            return decode(clip)
         except VideoError as error:
             return error
 

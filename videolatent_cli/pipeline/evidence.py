@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from videolatent_cli.errors import printable
 from videolatent_cli.pipeline.documents import Evidence
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.probe import content_id
@@ -43,7 +44,7 @@ def moments(
     video_id = content_id(clip.path)
     return [
         Evidence(
-            video=str(clip.path),
+            video=printable(clip.path),
             video_id=video_id,
             start_seconds=times[0],
             end_seconds=times[-1],

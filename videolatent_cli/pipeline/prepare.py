@@ -11,7 +11,7 @@ from loguru import logger
 
 from videolatent_cli.data.dataset import Dataset, check_media, load_dataset, video_count
 from videolatent_cli.data.eventworld.files import render_splits
-from videolatent_cli.errors import DataError, RecipeError
+from videolatent_cli.errors import DataError, RecipeError, VideoError
 from videolatent_cli.model.load import sampling_of
 from videolatent_cli.model.source import Clip, VideoSource
 from videolatent_cli.pipeline.encode import encode_clips, missing_clips
@@ -152,9 +152,9 @@ def prepare(
     if source.cache is not None and missing:
         encoding = encode_clips(source, missing, recipe.cache.commit_videos)
         with closing(encoding), StopRequest() as stop:
-            for clip, error in encoding:
-                if error is not None:
-                    bad[clip.path] = str(error)
+            for clip, frames in encoding:
+                if isinstance(frames, VideoError):
+                    bad[clip.path] = str(frames)
                     _stop_early(recipe, bad)
                 else:
                     encoded += 1

@@ -19,7 +19,7 @@ import ffmpeg
 import numpy as np
 
 from videolatent_cli.errors import VideoError
-from videolatent_cli.video.ffmpeg import execute, last_words, reported_times
+from videolatent_cli.video.ffmpeg import INPUT, execute, last_words, reported_times
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.probe import VideoInfo, opened, packet_times, probe, usual_gap
 
@@ -221,7 +221,7 @@ def _nearest(times: list[Fraction], wanted: Fraction) -> Fraction:
 
 def _input(ask: _Ask, **options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python's streams
     """Return ffmpeg-python's input node for the file's video stream."""
-    return ffmpeg.input(f"file:{ask.info.path}", **options)[str(ask.info.stream_index)]
+    return ffmpeg.input(INPUT, **options)[str(ask.info.stream_index)]
 
 
 def _all_times(ask: _Ask) -> list[Fraction]:

@@ -18,6 +18,9 @@ from videolatent_cli.errors import EnvironmentProblemError, VideoError
 if TYPE_CHECKING:
     from pathlib import Path
 
+INPUT = "input"
+"""Stands for the file while a command is built: ffmpeg-python takes only names that are UTF-8."""
+
 
 @cache
 def ffmpeg_binary() -> str:
@@ -47,8 +50,8 @@ def execute(node: Any, path: Path, timeout_seconds: float) -> tuple[bytes, str]:
     """Run a command that ffmpeg-python built; return its output and its log.
 
     Args:
-        node: The output node.
-        path: The video, for errors.
+        node: The output node; its input is called `INPUT`.
+        path: The video.
         timeout_seconds: Longest time it may take.
 
     Raises:
@@ -56,6 +59,7 @@ def execute(node: Any, path: Path, timeout_seconds: float) -> tuple[bytes, str]:
     """
     node = node.global_args("-nostdin", "-hide_banner", "-loglevel", "info", "-nostats")
     command = ffmpeg.compile(node, cmd=ffmpeg_binary())
+    command[command.index(INPUT)] = f"file:{path}"
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_seconds, check=False)
     except subprocess.TimeoutExpired:

@@ -1,0 +1,171 @@
+"""One question asked of a whole library: moments found, each asked, the answers combined."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from videolatent_cli.model.source import Clip
+from videolatent_cli.pipeline.answering import (
+    Answered,
+    Answerer,
+    Question,
+    Style,
+    load_clip,
+    unanswered,
+)
+from videolatent_cli.pipeline.evidence import evidence_sheet
+from videolatent_cli.pipeline.models import TrainedModel, open_model
+from videolatent_cli.pipeline.search import Moment, SearchRequest, find_moments
+from videolatent_cli.store import FeatureCache
+from videolatent_cli.store.library import Library
+from videolatent_cli.video.sheet import write_sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from videolatent_cli.pipeline.answering import LoadedClip
+    from videolatent_cli.pipeline.documents import Answer
+
+MIN_SCORE = 0.12
+"""Below this no moment counts as found. Calibrated by `python -m benchmarks library`."""
+_LEAST_WEIGHT = 1e-6
+
+
+@dataclass(frozen=True)
+class LibraryStyle:
+    """How a library is asked."""
+
+    count: int = 5
+    """Moments that are asked."""
+    min_score: float = MIN_SCORE
+    under: str = ""
+    where: str | None = None
+    style: Style = field(default_factory=Style)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A moment with its answer."""
+
+    moment: Moment
+    loaded: LoadedClip
+    answered: Answered
+
+    @property
+    def weight(self) -> float:
+        """How much its answer counts: the chance of its words times the score of the moment."""
+        chance = math.exp(self.answered.log_likelihood)
+        return max(chance * self.moment.score, _LEAST_WEIGHT)
+
+
+class LibraryAsker:
+    """Answers questions from a library with one trained model."""
+
+    def __init__(
+        self, library: Library, trained: TrainedModel, cache_dir: Path, how: LibraryStyle
+    ) -> None:
+        library.check(
+            sampling=trained.checkpoint.sampling.hash, fingerprint=trained.source().fingerprint
+        )
+        self._library = library
+        self._trained = trained
+        self._source = trained.source(FeatureCache(cache_dir))
+        self._answerer = Answerer(trained, how.style)
+        self._how = how
+
+    def answer(self, question: Question, sheet: Path | None = None) -> Answer:
+        """Return the answer that the moments found speak for most; `not_found` where there is none.
+
+        Choice: each moment's answer counts by the likelihood of its words times the moment's
+        score, equal answers together; the evidence is that of the moments that agree.
+        """
+        moments = find_moments(self._library, self._search(question))
+        if not moments:
+            reason = f"no moment of the library scores {self._how.min_score:g} or more"
+            return unanswered(self._trained, question, "not_found", reason)
+        candidates = self._ask(question, moments)
+        totals: dict[str, float] = {}
+        for one in candidates:
+            text = one.answered.answer.answer
+            totals[text] = totals.get(text, 0.0) + one.weight
+        best = max(totals, key=totals.__getitem__)
+        agreeing = [one for one in candidates if one.answered.answer.answer == best]
+        agreeing.sort(key=lambda one: -one.weight)
+        if sheet is not None:
+            self._write_sheet(agreeing[0], sheet)
+        return _combined(agreeing)
+
+    def _search(self, question: Question) -> SearchRequest:
+        """Return how the moments of a question are found."""
+        how = self._how
+        return SearchRequest(
+            question.text,
+            self._library.folder,
+            how.count,
+            under=how.under,
+            where=how.where,
+            min_score=how.min_score,
+        )
+
+    def _ask(self, question: Question, moments: Sequence[Moment]) -> list[_Candidate]:
+        """Return each moment with its answer, all computed together."""
+        clips = [Clip(moment.paths[0], moment.segment.window) for moment in moments]
+        loaded = [load_clip(self._source, clip) for clip in clips]
+        answered = self._answerer.answer([(one, [question]) for one in loaded])
+        return [_Candidate(*each) for each in zip(moments, loaded, answered, strict=True)]
+
+    def _write_sheet(self, best: _Candidate, sheet: Path) -> None:
+        """Write the contact sheet of the moment that counts most."""
+        answer = best.answered.answer
+        title = f"{answer.question}\n{answer.answer} ({best.loaded.clip.path})"
+        weights = best.answered.weights or []
+        picture = evidence_sheet(self._trained, best.loaded.clip, title, weights, answer.evidence)
+        write_sheet(picture, sheet)
+
+
+def _combined(agreeing: Sequence[_Candidate]) -> Answer:
+    """Return the answer of the moment that counts most, with the evidence of all that agree."""
+    answers = [one.answered.answer for one in agreeing]
+    seconds = {
+        name: sum(answer.timing_seconds[name] for answer in answers)
+        for name in answers[0].timing_seconds
+    }
+    return answers[0].model_copy(
+        update={
+            "evidence": [moment for answer in answers for moment in answer.evidence],
+            "timing_seconds": seconds,
+            "cache_hit": all(answer.cache_hit for answer in answers),
+        }
+    )
+
+
+def ask_library(
+    folder: Path,
+    question: Question,
+    how: LibraryStyle,
+    run: Path | None,
+    cache_dir: Path,
+    device: str = "auto",
+    sheet: Path | None = None,
+) -> Answer:
+    """Return the answer of a library to one question.
+
+    Args:
+        folder: The library.
+        question: What to ask.
+        how: How moments are found and asked.
+        run: Run folder; None: the newest, else the embedded model.
+        cache_dir: Folder of caches.
+        device: A torch device, or `auto`.
+        sheet: Where to write a contact sheet of the best moment.
+
+    Raises:
+        DataError: Where there is no library.
+        IncompatibleError: Where the model sees videos in another way than the library.
+    """
+    library = Library.open(folder)
+    trained = open_model(run, device)
+    return LibraryAsker(library, trained, cache_dir, how).answer(question, sheet)

@@ -1,0 +1,211 @@
+"""What a library keeps: its manifest, one row a file, one row a segment."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from videolatent_cli.errors import IncompatibleError, printable
+from videolatent_cli.recipe.resolved import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from videolatent_cli.store.fingerprint import Window
+
+VERSION = 1
+"""Of the layout; a library of a newer one is refused."""
+
+State = Literal["indexed", "failed", "vanished"]
+
+FILES = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("root", pa.int32()),
+        pa.field("path", pa.string()),
+        pa.field("raw_path", pa.binary()),
+        pa.field("content_id", pa.string()),
+        pa.field("size_bytes", pa.int64()),
+        pa.field("modified_ns", pa.int64()),
+        pa.field("duration_seconds", pa.float64()),
+        pa.field("state", pa.string()),
+        pa.field("reason", pa.string()),
+    ]
+)
+
+
+def segments_schema(dim: int) -> pa.Schema:
+    """Return the columns of the segments of an embedder."""
+    return pa.schema(
+        [
+            pa.field("key", pa.string(), nullable=False),
+            pa.field("content_id", pa.string()),
+            pa.field("start_seconds", pa.float64()),
+            pa.field("end_seconds", pa.float64()),
+            pa.field("whole", pa.bool_()),
+            pa.field("description", pa.string()),
+            pa.field("text", pa.string()),
+            pa.field("thumbnail", pa.binary()),
+            pa.field("vector", pa.list_(pa.float32(), dim)),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """One file below one of the library's roots."""
+
+    root: int
+    """Index of the root in the manifest."""
+    raw_path: bytes
+    """Path below the root, as the file system has it."""
+    size_bytes: int
+    modified_ns: int
+    state: State
+    content_id: str = ""
+    duration_seconds: float = 0.0
+    reason: str = ""
+    """What is wrong with a file that failed."""
+
+    @property
+    def path(self) -> str:
+        """The path below the root as text; bytes that are no UTF-8 are escaped."""
+        return printable(self.relative)
+
+    @property
+    def key(self) -> str:
+        """What names the row."""
+        return digest([self.root, self.raw_path.hex()], 32)
+
+    @property
+    def relative(self) -> Path:
+        """The path below the root, to open it."""
+        return Path(os.fsdecode(self.raw_path))
+
+
+@dataclass(frozen=True)
+class SegmentRow:
+    """A part of one content; copies of a file share it."""
+
+    content_id: str
+    start_seconds: float
+    end_seconds: float
+    whole: bool
+    """Whether it is all of the video: its features are then those of the whole video."""
+    description: str
+    """What the model sees in it."""
+    text: str
+    """All that is searched by words."""
+    vector: NDArray[np.float32]
+    """Unit length."""
+    thumbnail: bytes | None = None
+    """JPEG; None where the video was cached before, and so not decoded again."""
+
+    @property
+    def window(self) -> Window:
+        """The part as a clip's window."""
+        return (None, None) if self.whole else (self.start_seconds, self.end_seconds)
+
+    @property
+    def key(self) -> str:
+        """What names the row."""
+        return digest([self.content_id, self.start_seconds, self.end_seconds], 32)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a whole library agrees on, and where its files lie."""
+
+    sampling: str
+    """Hash of the sampling contract."""
+    fingerprint: str
+    """Of what makes the features."""
+    segments: str
+    """How videos are cut, such as `fixed:10s`."""
+    embedder: str
+    """What makes the search vectors."""
+    dim: int
+    """Length of the search vectors."""
+    model: dict[str, str]
+    """Backbone and run that the contract comes from, for people."""
+    roots: tuple[str, ...] = ()
+    version: int = VERSION
+
+    @property
+    def table(self) -> str:
+        """Name of the segments' table."""
+        return f"segments_{digest([self.embedder, self.sampling, self.segments])}"
+
+    def write(self, path: Path) -> None:
+        """Write the manifest, under a temporary name that is then renamed."""
+        part = path.with_name(path.name + ".part")
+        document = {"schema": "vl.library/1", **asdict(self)}
+        part.write_text(json.dumps(document, indent=2), encoding="utf-8")
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Return the manifest of a library.
+
+        Raises:
+            IncompatibleError: Where a newer program wrote it, or where it cannot be read.
+        """
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            version = int(stored["version"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IncompatibleError(
+                f"{path}: is no manifest of a library ({error}); index into another folder"
+            ) from None
+        if version > VERSION:
+            raise IncompatibleError(
+                f"{path}: has layout {version}, this program knows {VERSION}; update videolatent"
+            )
+        known = {key: value for key, value in stored.items() if key != "schema"}
+        return cls(**known | {"roots": tuple(known["roots"])})
+
+
+def files_table(rows: Sequence[FileRow]) -> pa.Table:
+    """Return files as an Arrow table."""
+    documents = [{"key": row.key, "path": row.path, **asdict(row)} for row in rows]
+    return pa.Table.from_pylist(documents, schema=FILES)
+
+
+def as_file(row: dict[str, Any]) -> FileRow:
+    """Return a file from its columns."""
+    return FileRow(**{name: row[name] for name in FileRow.__dataclass_fields__})
+
+
+def segments_table(rows: Sequence[SegmentRow], dim: int) -> pa.Table:
+    """Return segments as an Arrow table."""
+    documents = [{"key": row.key, **vars(row), "vector": row.vector.tolist()} for row in rows]
+    return pa.Table.from_pylist(documents, schema=segments_schema(dim))
+
+
+def as_segment(row: dict[str, Any]) -> SegmentRow:
+    """Return a segment from its columns; a column that was not read is empty."""
+    vector = np.array(row.get("vector", ()), np.float32)
+    plain = {
+        name: row[name]
+        for name in ("content_id", "start_seconds", "end_seconds", "whole", "description", "text")
+    }
+    return SegmentRow(**plain, vector=vector, thumbnail=row.get("thumbnail"))
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A segment that was found."""
+
+    segment: SegmentRow
+    score: float
+    """Cosine of segment and query; in a search by words alone, BM25."""
+    alike: tuple[SegmentRow, ...] = field(default=())
+    """Further hits that show nearly the same."""
