@@ -16,6 +16,7 @@ NAMES = (
     "cache",
     "training_step",
     "epoch",
+    "library",
     "embedded",
     "before_latents",
     "demo",

@@ -50,6 +50,10 @@ def ask(  # noqa: PLR0913 - the options of the command
     evidence: Annotated[int, typer.Option(min=0, help="How many moments to show.")] = 2,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG).")] = None,
     latents: Annotated[Literal["on", "off"], typer.Option(help="off: answer at once.")] = "on",
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Of a library: least share of the question that a moment holds."),
+    ] = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
@@ -66,11 +70,12 @@ def ask(  # noqa: PLR0913 - the options of the command
     style = Style(latents, evidence)
     if video.is_dir():
         from videolatent_cli.pipeline.answering import Question
-        from videolatent_cli.pipeline.ask_library import LibraryStyle, ask_library
+        from videolatent_cli.pipeline.ask_library import MIN_SCORE, LibraryStyle, ask_library
 
         if window != (None, None):
             raise RecipeError("--from, --to: name a part of one video, got a library")
-        how = LibraryStyle(style=style)
+        least = MIN_SCORE if min_score is None else min_score
+        how = LibraryStyle(min_score=least, style=style)
         asked = Question(video.name, question, options)
         answer = ask_library(video, asked, how, run, cache_dir, device, sheet)
     else:

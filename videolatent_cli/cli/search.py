@@ -26,7 +26,9 @@ def search(  # noqa: PLR0913 - the options of the command
     where: Annotated[
         str | None, typer.Option(help="SQL on the files: 'duration_seconds > 60'.")
     ] = None,
-    min_score: Annotated[float | None, typer.Option(help="Leave out what scores lower.")] = None,
+    min_score: Annotated[
+        float, typer.Option(help="Least share of the query that a moment holds, 0 to 1.")
+    ] = 0.0,
     only_files: Annotated[
         bool, typer.Option("--files", "-f", help="Print paths only, each once.")
     ] = False,

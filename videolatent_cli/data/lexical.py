@@ -1,4 +1,4 @@
-"""Search vectors of texts without a model: hashed words, pairs of words, and parts of words."""
+"""Texts compared without a model, by their words, pairs of neighbouring words, parts of words."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _STOP_WORDS = frozenset(
 )
 """Words of questions that say nothing of what is shown."""
 _PART_LENGTHS = (3, 4)
-_WEIGHTS = {"word": 1.0, "pair": 1.0, "part": 0.3}
+_WEIGHTS = {"word": 0.5, "pair": 2.0, "part": 0.05}
 
 
 def lexical_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -85,6 +85,14 @@ def lexical_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
             row[(hashed >> 1) % DIM] += sign * _WEIGHTS[kind] * (1.0 + np.log(count))
         row /= np.linalg.norm(row) or 1.0
     return out
+
+
+def coverage(query: str, text: str) -> float:
+    """Return the share of a query that a text holds, by weight, in [0, 1]."""
+    wanted = set(_features(query))
+    held = wanted & set(_features(text))
+    total = sum(_WEIGHTS[kind] for kind, _ in wanted)
+    return sum(_WEIGHTS[kind] for kind, _ in held) / total if total else 0.0
 
 
 def _features(text: str) -> Iterator[tuple[str, str]]:

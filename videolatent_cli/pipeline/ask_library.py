@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from videolatent_cli.pipeline.answering import LoadedClip
     from videolatent_cli.pipeline.documents import Answer
 
-MIN_SCORE = 0.12
+MIN_SCORE = 0.22
 """Below this no moment counts as found. Calibrated by `python -m benchmarks library`."""
 _LEAST_WEIGHT = 1e-6
 

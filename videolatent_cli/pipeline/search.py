@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from videolatent_cli.data.lexical import lexical_vectors
+from videolatent_cli.data.lexical import coverage, lexical_vectors
 from videolatent_cli.errors import RecipeError, printable
 from videolatent_cli.report.page import Card, Cards, Picture, write_page
 from videolatent_cli.store.library import Library
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from videolatent_cli.store.library_rows import FileRow, Hit, SegmentRow
@@ -31,7 +31,7 @@ class SearchRequest:
     """Only files whose path below a root starts with this."""
     where: str | None = None
     """SQL condition on the files: `duration_seconds > 60`."""
-    min_score: float | None = None
+    min_score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Moment:
     """The file and its copies."""
     segment: SegmentRow
     score: float
+    """Share of the query that is seen in the segment or named by its file, in [0, 1]."""
     alike: int
     """Further moments that show nearly the same."""
 
@@ -77,11 +78,8 @@ def find_moments(library: Library, request: SearchRequest) -> list[Moment]:
     vector = lexical_vectors([request.query])[0] if request.mode != "text" else None
     words = request.query if request.mode != "vector" else None
     hits = library.search(request.count, vector, words, set(shown))
-    return [
-        _moment(library, hit, shown[hit.segment.content_id])
-        for hit in hits
-        if request.min_score is None or hit.score >= request.min_score
-    ]
+    moments = [_moment(library, hit, shown, request.query) for hit in hits]
+    return [moment for moment in moments if moment.score >= request.min_score]
 
 
 def _files_by_content(library: Library, request: SearchRequest) -> dict[str, list[FileRow]]:
@@ -95,9 +93,12 @@ def _files_by_content(library: Library, request: SearchRequest) -> dict[str, lis
     return shown
 
 
-def _moment(library: Library, hit: Hit, files: Sequence[FileRow]) -> Moment:
-    paths = tuple(library.path(row) for row in files)
-    return Moment(paths, hit.segment, hit.score, len(hit.alike))
+def _moment(
+    library: Library, hit: Hit, shown: Mapping[str, Sequence[FileRow]], query: str
+) -> Moment:
+    """Return a hit with the files that show it, and how well it fits."""
+    paths = tuple(library.path(row) for row in shown[hit.segment.content_id])
+    return Moment(paths, hit.segment, coverage(query, hit.segment.text), len(hit.alike))
 
 
 def write_search_page(request: SearchRequest, moments: Sequence[Moment], page: Path) -> None:

@@ -256,12 +256,7 @@ class Library:
         if contents is not None:
             query = query.where(_within("content_id", contents), prefilter=True)
         rows = query.limit(4 * count).to_arrow().to_pylist()
-        found = [
-            Hit(segment, row["_score"] if vector is None else float(segment.vector @ vector))
-            for row in rows
-            for segment in [as_segment(row)]
-        ]
-        return _grouped(found)[:count]
+        return _grouped([as_segment(row) for row in rows])[:count]
 
     def _query(self, vector: NDArray[np.float32] | None, words: str | None) -> Any:  # noqa: ANN401
         """Return LanceDB's query: by vector, by words, or both, fused by reciprocal rank."""
@@ -326,18 +321,14 @@ def _delete(table: Any, column: str, values: Sequence[str]) -> None:  # noqa: AN
         table.delete(_within(column, values[start : start + 500]))
 
 
-def _grouped(hits: Sequence[Hit]) -> list[Hit]:
-    """Return hits without those that show nearly the same as a better one; it names them."""
-    kept: list[Hit] = []
-    alike: list[list[SegmentRow]] = []
-    for hit in hits:
-        for place, better in enumerate(kept):
-            if float(hit.segment.vector @ better.segment.vector) >= _ALIKE:
-                alike[place].append(hit.segment)
+def _grouped(segments: Sequence[SegmentRow]) -> list[Hit]:
+    """Return segments, the best first; one that shows nearly the same as a better one joins it."""
+    groups: list[list[SegmentRow]] = []
+    for segment in segments:
+        for group in groups:
+            if float(segment.vector @ group[0].vector) >= _ALIKE:
+                group.append(segment)
                 break
         else:
-            kept.append(hit)
-            alike.append([])
-    return [
-        Hit(hit.segment, hit.score, tuple(others)) for hit, others in zip(kept, alike, strict=True)
-    ]
+            groups.append([segment])
+    return [Hit(group[0], tuple(group[1:])) for group in groups]

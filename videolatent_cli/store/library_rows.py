@@ -205,7 +205,5 @@ class Hit:
     """A segment that was found."""
 
     segment: SegmentRow
-    score: float
-    """Cosine of segment and query; in a search by words alone, BM25."""
     alike: tuple[SegmentRow, ...] = field(default=())
     """Further hits that show nearly the same."""
