@@ -1,6 +1,6 @@
 """The embedded backbone: a small Qwen2.5-VL with a vocabulary of words, made from scratch.
 
-Its weights come from `recipes/tiny_backbone.yaml` and `tiny_backbone_2.yaml`; this module makes
+Its weights come from the four recipes `recipes/tiny_backbone*.yaml`; this module makes
 everything else of its folder.
 """
 
