@@ -14,7 +14,7 @@ from videolatent_cli.model.source import VideoSource
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.recipe.schema import Latent
-from videolatent_cli.report.page import Code, Heading, Picture, Table, Text, write_page
+from videolatent_cli.report.page import Card, Cards, Code, Heading, Picture, Table, Text, write_page
 from videolatent_cli.report.probe_page import diagnostic_rows, probe_blocks
 from videolatent_cli.training.feed import Group, make_groups
 from videolatent_cli.video.sampling import SamplingSpec
@@ -151,3 +151,12 @@ def test_pages_escape_what_they_show(tmp_path: Path) -> None:
     assert '<td class="alarm">alarm</td>' in html
     assert 'src="data:image/png;base64,iVBORw=="' in html
     assert "http" not in html
+
+
+def test_cards_are_escaped_too_and_bring_the_one_script_of_the_page(tmp_path: Path) -> None:
+    cards = Cards([Card("<b>", ["<script>alert(1)</script>"], Picture(b"\x89PNG", "<i>"), '"><u>')])
+    write_page(tmp_path / "p.html", "T", [cards, cards])
+    html = (tmp_path / "p.html").read_text()
+    assert html.count("<script>") == 1
+    for raw in ("<b>", "alert(1)<", "<i>", "<u>"):
+        assert raw not in html
