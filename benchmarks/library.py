@@ -109,7 +109,7 @@ def _search(folder: Path) -> tuple[float, float, float]:
         library = Library.create(folder / "large", manifest)
         for start in range(0, SEGMENTS, 5000):
             part = range(start, min(start + 5000, SEGMENTS))
-            library.put_segments(
+            library.segments.put(
                 [
                     SegmentRow(f"{i:032x}", 0.0, 4.0, True, texts[i], texts[i], vectors[i])
                     for i in part
@@ -124,11 +124,11 @@ def _search(folder: Path) -> tuple[float, float, float]:
         query = " ".join(texts[index_].split(" ; ")[:2])
         vector = lexical_vectors([query])[0]
         started = time.perf_counter()
-        library.search(10, vector, query)
+        library.segments.search(10, vector, query)
         seconds.append(time.perf_counter() - started)
         scores = vectors @ vector
         tenth = np.sort(scores)[-10]
-        hits = library.search(10, vector)
+        hits = library.segments.search(10, vector)
         near = [hit.segment for hit in hits] + [one for hit in hits for one in hit.alike]
         found = sorted((float(one.vector @ vector) for one in near), reverse=True)[:10]
         recalls.append(sum(score >= tenth - 1e-6 for score in found) / 10)

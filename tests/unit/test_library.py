@@ -75,6 +75,11 @@ def names(query: str, **options: object) -> list[str]:
     return [moment.paths[0].name for moment in search(request)]
 
 
+def all_segments() -> list[SegmentRow]:
+    held = Library.open(LIBRARY).segments
+    return [one for content in sorted(held.contents()) for one in held.of(content)]
+
+
 # --- indexing
 
 
@@ -130,8 +135,7 @@ def test_what_training_cached_is_not_decoded(media: Path, monkeypatch: pytest.Mo
     answer_batch(BatchRequest(Path("q.jsonl"), Path("a.jsonl"), Path()), None, Path("cache"), "cpu")
     monkeypatch.setattr("videolatent_cli.pipeline.indexer.decode_frames", None)
     assert run(media).new == 4
-    segments = Library.open(LIBRARY).segments()
-    assert [segment.thumbnail for segment in segments] == [None] * 4
+    assert [one.thumbnail for one in all_segments()] == [None] * 4
 
 
 def test_long_videos_have_segments_with_evidence_inside(media: Path) -> None:
@@ -321,7 +325,7 @@ def test_every_file_is_found_by_its_name(media: Path) -> None:
 
 def test_seen_things_are_found(media: Path) -> None:
     run(media)
-    for segment in Library.open(LIBRARY).segments():
+    for segment in all_segments():
         (best,) = search(SearchRequest(segment.description, LIBRARY, 1))
         assert best.segment.content_id == segment.content_id
         assert best.score > 0.8
@@ -333,8 +337,8 @@ def test_near_duplicates_are_one_hit() -> None:
     rows = [segment(f"{n:032x}", 0.0, "red square", vector) for n in range(3)]
     rows.append(segment(f"{9:032x}", 0.0, "blue dog", lexical_vectors(["blue dog"])[0]))
     with writing(LIBRARY):
-        library.put_segments(rows)
-    hits = library.search(4, vector)
+        library.segments.put(rows)
+    hits = library.segments.search(4, vector)
     assert [len(hit.alike) for hit in hits] == [2, 0]
 
 
@@ -472,7 +476,7 @@ def test_problems_are_named() -> None:
     library = small_library()
     vector = lexical_vectors(["x"])[0]
     with writing(LIBRARY):
-        library.put_segments([segment("a" * 32, 0.0, "x", vector)] * 2)
+        library.segments.put([segment("a" * 32, 0.0, "x", vector)] * 2)
         library.put_files([FileRow(0, b"f.mp4", 1, 1, "indexed", "b" * 32)])
     assert library.problems() == [
         "segments: 1 stand there twice",

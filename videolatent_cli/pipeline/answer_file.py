@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from contextlib import ExitStack
+from typing import IO, TYPE_CHECKING, Self
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from videolatent_cli.errors import DataError, IncompatibleError, ResourceError
+from videolatent_cli.errors import DataError, IncompatibleError
+from videolatent_cli.lock import locked
 from videolatent_cli.pipeline.documents import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-    from types import TracebackType
 
     from videolatent_cli.data.questions import AskedQuestion
 
@@ -37,33 +37,19 @@ class AnswerFile:
         self.num_failed = 0
         self._questions = {question.id: question.question for question in questions}
         self._retry_failed = retry_failed
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise ResourceError(
-                f"{self.path}: another process writes it; wait for it to end"
-            ) from None
-        try:
-            self._open()
-        except BaseException:
-            self._lock.release()
-            raise
+        refusal = f"{self.path}: another process writes it; wait for it to end"
+        with ExitStack() as stack:
+            stack.enter_context(locked(self.path.with_name(f".{self.path.name}.lock"), refusal))
+            self._file = stack.enter_context(self._open())
+            self._held = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-        self._lock.release()
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
 
-    def _open(self) -> None:
+    def _open(self) -> IO[str]:
         """Read what is there, drop what must be asked again, and open the file to append."""
         lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
         kept = []
@@ -74,7 +60,7 @@ class AnswerFile:
             part = self.path.with_name(self.path.name + ".part")
             part.write_bytes(b"".join(kept))
             part.replace(self.path)
-        self._file = self.path.open("a", encoding="utf-8")
+        return self.path.open("a", encoding="utf-8")
 
     def _keep(self, number: int, line: bytes) -> bool:
         """Whether a line stays; count it if so."""

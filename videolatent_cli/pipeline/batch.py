@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _CLIPS_AT_ONCE = 64
 """Clips that are encoded and read from the cache at a time."""
-_COMMIT_VIDEOS = 32
 
 
 @dataclass(frozen=True)
@@ -135,6 +134,7 @@ class _Batch:
         self._source = trained.source(FeatureCache(cache_dir))
         self._answerer = Answerer(trained, request.style)
         self._known: dict[str, Path] = {}
+        self._asker: LibraryAsker | None = None
         if library is not None:
             how = LibraryStyle(style=request.style)
             self._asker = LibraryAsker(library, trained, cache_dir, how)
@@ -148,6 +148,7 @@ class _Batch:
         by_clip: dict[Clip, list[AskedQuestion]] = {}
         for question in questions:
             if question.video is None:
+                assert self._asker is not None, "_check saw that there is a library"
                 yield [self._asker.answer(_as_question(question))]
             else:
                 below = self._request.videos / question.video
@@ -172,7 +173,7 @@ class _Batch:
         new: dict[Clip, float] = {}
         bad_keys: dict[str, str] = {}
         if missing:
-            encoding = encode_clips(self._source, missing, _COMMIT_VIDEOS)
+            encoding = encode_clips(self._source, missing)
             with closing(encoding):
                 last = time.perf_counter()
                 for done, (clip, frames) in enumerate(encoding, start=1):
@@ -209,7 +210,7 @@ class _Batch:
         pack: list[tuple[LoadedClip, list[Question]]] = []
         room = limit
         for one in loaded:
-            asked = [Question(q.id, q.question, tuple(q.choices or ())) for q in by_clip[one.clip]]
+            asked = [_as_question(question) for question in by_clip[one.clip]]
             while asked:
                 pack.append((one, asked[:room]))
                 asked, room = asked[room:], room - len(asked[:room])
@@ -221,4 +222,5 @@ class _Batch:
 
 
 def _as_question(asked: AskedQuestion) -> Question:
+    """Return a line of the file as the question that is put to the model."""
     return Question(asked.id, asked.question, tuple(asked.choices or ()))

@@ -37,7 +37,7 @@ def missing_clips(source: VideoSource, clips: Iterable[Clip]) -> tuple[list[Clip
 def encode_clips(
     source: VideoSource,
     clips: list[Clip],
-    commit_videos: int,
+    commit_videos: int = 32,
     decode: Callable[[Clip], FrameBatch] | None = None,
 ) -> Generator[tuple[Clip, FrameBatch | VideoError]]:
     """Encode clips into the cache; yield each with its frames, or with what is wrong with it.

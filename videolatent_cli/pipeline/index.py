@@ -106,10 +106,7 @@ def index(
 
             with open_indexer(request, run, cache_dir, device, library) as indexer:
                 library = indexer.library
-                library.set_roots(found.roots)
-                for done in indexer.index(found.todo, stop):
-                    rows += done
-                    progress("index", len(rows), len(found.todo))
+                rows = indexer.index(found, stop, progress)
         assert library is not None, "a new library has something to do"
         news = [row for row in found.gone if request.prune or row.state != "vanished"]
         _forget(library, news, prune=request.prune)
@@ -121,7 +118,7 @@ def index(
         unchanged=found.unchanged,
         failed={printable(library.path(r)): r.reason for r in rows if r.state == "failed"},
         vanished=len(news),
-        segments=library.num_segments(),
+        segments=len(library.segments),
         seconds=time.perf_counter() - started,
     )
 

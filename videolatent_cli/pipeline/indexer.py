@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from videolatent_cli.model.backbone import Backbone
     from videolatent_cli.pipeline.index import IndexRequest
     from videolatent_cli.pipeline.interrupt import StopRequest
-    from videolatent_cli.pipeline.survey import FoundFile
+    from videolatent_cli.pipeline.progress import Progress
+    from videolatent_cli.pipeline.survey import FoundFile, Survey
     from videolatent_cli.video.frames import FrameBatch
 
 _FILES_AT_ONCE, _SEGMENTS_AT_ONCE = 32, 256
 """A commit holds no more files, and few more segments, than this."""
 _DESCRIBED_AT_ONCE = 16
-_COMMIT_VIDEOS = 32
 
 
 def open_indexer(
@@ -107,15 +107,16 @@ class Indexer:
     def __exit__(self, *error: object) -> None:
         self._isolation.__exit__(*error)
 
-    def index(self, files: Sequence[FoundFile], stop: StopRequest) -> Iterator[list[FileRow]]:
-        """Yield the rows of some files once they are committed."""
+    def index(self, found: Survey, stop: StopRequest, progress: Progress) -> list[FileRow]:
+        """Commit what is to do, some files at a time, and return their rows."""
+        self.library.set_roots(found.roots)
         known = self._lengths()
-        done = 0
+        done: list[FileRow] = []
 
         def check() -> None:
-            stop.check(f"{done} files are indexed", "the same command")
+            stop.check(f"{len(done)} files are indexed", "the same command")
 
-        for group in self._groups(files, known):
+        for group in self._groups(found.todo, known):
             segments, failed = self._segments(group, check)
             rows = [
                 replace(row, state="failed", reason=failed[row.content_id])
@@ -123,12 +124,13 @@ class Indexer:
                 else row
                 for row, _ in group
             ]
-            self.library.put_segments(segments)
+            self.library.segments.put(segments)
             self.library.put_files(rows)
             known |= {r.content_id: r.duration_seconds for r in rows if r.state == "indexed"}
-            done += len(rows)
-            yield rows
+            done += rows
+            progress("index", len(done), len(found.todo))
             check()
+        return done
 
     def _groups(
         self, files: Sequence[FoundFile], known: dict[str, float]
@@ -146,7 +148,7 @@ class Indexer:
 
     def _lengths(self) -> dict[str, float]:
         """Return the contents that have segments, with their lengths (s)."""
-        contents = self.library.contents()
+        contents = self.library.segments.contents()
         files = self.library.files()
         return {r.content_id: r.duration_seconds for r in files if r.content_id in contents}
 
@@ -204,7 +206,7 @@ class Indexer:
         pictures: dict[Clip, bytes] = {}
         failed: dict[Path, str] = {}
         if missing:
-            encoding = encode_clips(self._source, missing, _COMMIT_VIDEOS, self._decode)
+            encoding = encode_clips(self._source, missing, decode=self._decode)
             with closing(encoding):
                 for clip, frames in encoding:
                     if isinstance(frames, VideoError):

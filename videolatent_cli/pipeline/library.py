@@ -48,7 +48,7 @@ def library_status(folder: Path) -> LibraryStatus:
         folder=folder,
         states=dict(Counter(row.state for row in files)),
         seconds=sum(row.duration_seconds for row in files if row.state == "indexed"),
-        segments=library.num_segments(),
+        segments=len(library.segments),
         size_bytes=library.size_bytes(),
         roots=made.roots,
         made_with={
@@ -75,7 +75,7 @@ def show_file(folder: Path, path: Path) -> dict[str, Any]:
     """
     library = Library.open(folder)
     (row,) = _rows_of(library, [path])
-    segments = library.segments(row.content_id) if row.content_id else []
+    segments = library.segments.of(row.content_id) if row.content_id else []
     return {
         "schema": "vl.library-file/1",
         "video": printable(library.path(row)),

@@ -8,18 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from videolatent_cli.errors import (
-    EnvironmentProblemError,
-    IncompatibleError,
-    RecipeError,
-    ResourceError,
-)
+from videolatent_cli.errors import EnvironmentProblemError, IncompatibleError, RecipeError
+from videolatent_cli.lock import locked
 from videolatent_cli.recipe import digest, provenance, recipe_hash, resolved, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from videolatent_cli.recipe import Recipe
     from videolatent_cli.training.loop import StepResult
@@ -116,20 +111,14 @@ class RunDir:
         document = {"schema": "vl.recipe/1", "recipe_hash": recipe_hash(recipe)}
         write_json(self.path / _RESOLVED, {**document, "recipe": resolved(recipe)})
 
-    def lock(self) -> FileLock:
-        """Return the lock that keeps a second training out, already held.
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep a second training out.
 
         Raises:
             ResourceError: Where another process trains here.
         """
-        lock = FileLock(self.path / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise ResourceError(
-                f"{self.path}: another process trains this run; wait for it, or use --run-dir"
-            ) from None
-        return lock
+        refusal = f"{self.path}: another process trains this run; wait for it, or use --run-dir"
+        return locked(self.path / ".lock", refusal)
 
     def cut_log(self, step: int) -> None:
         """Drop log lines after a step, so that a resumed run continues the same curve."""

@@ -77,7 +77,7 @@ def find_moments(library: Library, request: SearchRequest) -> list[Moment]:
     shown = _files_by_content(library, request)
     vector = lexical_vectors([request.query])[0] if request.mode != "text" else None
     words = request.query if request.mode != "vector" else None
-    hits = library.search(request.count, vector, words, set(shown))
+    hits = library.segments.search(request.count, vector, words, set(shown))
     moments = [_moment(library, hit, shown, request.query) for hit in hits]
     return [moment for moment in moments if moment.score >= request.min_score]
 
@@ -107,7 +107,7 @@ def write_search_page(request: SearchRequest, moments: Sequence[Moment], page: P
     cards = []
     for moment in moments:
         segment = moment.segment
-        data = library.thumbnail(segment)
+        data = library.segments.thumbnail(segment)
         times = f"{segment.start_seconds:.1f}-{segment.end_seconds:.1f} s"
         lines = [f"{printable(moment.paths[0])} at {times}", f"score {moment.score:.2f}"]
         if moment.alike:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import lancedb
 import numpy as np
-from filelock import FileLock, Timeout
 
-from videolatent_cli.errors import IncompatibleError, ResourceError
+from videolatent_cli.errors import IncompatibleError
+from videolatent_cli.lock import locked
 from videolatent_cli.store.rows import (
     PLAIN_COLUMNS,
     SCHEMA,
@@ -26,6 +26,7 @@ from videolatent_cli.store.rows import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     import pyarrow as pa
 
@@ -99,24 +100,14 @@ class FeatureCache:
         table.set_unenforced_primary_key("key")
         return table
 
-    @contextmanager
-    def _lock(self, timeout_seconds: float = 0) -> Iterator[None]:
+    def _lock(self, timeout_seconds: float = 0) -> AbstractContextManager[None]:
         """Hold the writer's lock.
 
         Raises:
             ResourceError: Where another process holds it.
         """
-        lock = FileLock(self.folder / ".writer.lock")
-        try:
-            lock.acquire(timeout=timeout_seconds)
-        except Timeout:
-            raise ResourceError(
-                f"{self.folder}: another process writes this cache; wait for it to end"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+        refusal = f"{self.folder}: another process writes this cache; wait for it to end"
+        return locked(self.folder / ".writer.lock", refusal, timeout_seconds)
 
     def keys(self) -> frozenset[str]:
         """Return the keys of all rows."""
