@@ -1,6 +1,7 @@
 """Fixtures; the makers behind them are in factories.py."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from loguru import logger
 from typer.testing import CliRunner
 
 from tests import factories
+from videolatent_cli.data.eventworld.files import render_dataset
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,21 @@ def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that the session shares: EventWorld videos are rendered once."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four rendered EventWorld videos."""
+    folder = tmp_path_factory.mktemp("world")
+    render_dataset(folder, {"val": 4}, ["all"], 8)
+    return folder
+
+
+@pytest.fixture
+def media(world: Path, tmp_path: Path) -> Path:
+    """A copy of them that a test may change."""
+    shutil.copytree(world, tmp_path / "media")
+    return tmp_path / "media"
 
 
 @pytest.fixture

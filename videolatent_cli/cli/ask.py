@@ -12,6 +12,8 @@ from videolatent_cli.cli.output import print_json
 from videolatent_cli.errors import RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from videolatent_cli.pipeline.documents import Answer
 
 Moment = Annotated[str | None, typer.Option(help="Seconds, or M:SS, or H:MM:SS.")]
@@ -50,9 +52,16 @@ def ask(  # noqa: PLR0913 - the options of the command
     evidence: Annotated[int, typer.Option(min=0, help="How many moments to show.")] = 2,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG).")] = None,
     latents: Annotated[Literal["on", "off"], typer.Option(help="off: answer at once.")] = "on",
+    clips: Annotated[
+        Path | None, typer.Option(help="Folder to cut the evidence into, a second around each.")
+    ] = None,
     min_score: Annotated[
         float | None,
-        typer.Option(help="Of a library: least share of the question that a moment holds."),
+        typer.Option(help="Of a library: least score of a moment (default: as calibrated)."),
+    ] = None,
+    under: Annotated[str, typer.Option(help="Of a library: only files whose path starts so.")] = "",
+    where: Annotated[
+        str | None, typer.Option(help="Of a library: SQL on the files, 'duration_seconds > 60'.")
     ] = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
@@ -66,31 +75,34 @@ def ask(  # noqa: PLR0913 - the options of the command
     options = tuple(part.strip() for part in choices.split("|")) if choices else ()
 
     from videolatent_cli.pipeline.answering import Style
+    from videolatent_cli.pipeline.evidence import cut_evidence
 
     style = Style(latents, evidence)
     if video.is_dir():
         from videolatent_cli.pipeline.answering import Question
-        from videolatent_cli.pipeline.ask_library import MIN_SCORE, LibraryStyle, ask_library
+        from videolatent_cli.pipeline.ask_library import LibraryStyle, ask_library
 
         if window != (None, None):
             raise RecipeError("--from, --to: name a part of one video, got a library")
-        least = MIN_SCORE if min_score is None else min_score
-        how = LibraryStyle(min_score=least, style=style)
+        how = LibraryStyle(min_score=min_score, under=under, where=where, style=style)
         asked = Question(video.name, question, options)
         answer = ask_library(video, asked, how, run, cache_dir, device, sheet)
     else:
         from videolatent_cli.pipeline.ask import AskRequest
         from videolatent_cli.pipeline.ask import ask as ask_pipeline
 
+        if under or where is not None or min_score is not None:
+            raise RecipeError(f"--under, --where, --min-score: are for libraries, got {video}")
         request = AskRequest(video, question, window, options, style, sheet)
         answer = ask_pipeline(request, run, cache_dir, device)
+    cut = cut_evidence(answer, clips) if clips is not None else []
     if as_json:
         print_json(answer.model_dump(mode="json", by_alias=True))
     else:
-        _print_text(answer, sheet)
+        _print_text(answer, sheet, cut)
 
 
-def _print_text(answer: Answer, sheet: Path | None) -> None:
+def _print_text(answer: Answer, sheet: Path | None, clips: Sequence[Path]) -> None:
     """Print the answer on stdout, and where it comes from and how far to trust it on stderr."""
     typer.echo(answer.answer or answer.status.replace("_", " "))
     for letter, chance in (answer.choice_probs or {}).items():
@@ -102,6 +114,8 @@ def _print_text(answer: Answer, sheet: Path | None) -> None:
         )
     if sheet is not None and sheet.exists():
         typer.echo(f"  sheet {sheet}")
+    for clip in clips:
+        typer.echo(f"  clip {clip}")
     typer.echo(f"answered by {answer.model.run} {answer.model.checkpoint}", err=True)
     for warning in answer.warnings:
         typer.echo(f"warning: {warning}", err=True)

@@ -9,7 +9,23 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from videolatent_cli.errors import VideoLatentError
+from videolatent_cli.errors import ResourceError, VideoLatentError
+
+_DISK_PROBLEMS = {
+    "No space left on device": "is full; free space and run the same command again",
+    "Read-only file system": "is read-only; name another folder, or make it writable",
+    "Permission denied": "may not be written or read by this user; name another folder",
+}
+"""What the system says of a disk, also inside the words of a database, and what to do."""
+
+
+def disk_problem(error: OSError | RuntimeError) -> ResourceError | None:
+    """Return what is wrong with a disk in one line; None for any other error."""
+    for words, advice in _DISK_PROBLEMS.items():
+        if words in str(error):
+            where = getattr(error, "filename", None) or "disk"
+            return ResourceError(f"{where}: {advice}")
+    return None
 
 
 class ErrorGroup(TyperGroup):
@@ -30,6 +46,12 @@ class ErrorGroup(TyperGroup):
             # The reader has gone; Python must not complain again while it closes stdout.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
+        except (OSError, RuntimeError) as error:
+            problem = disk_problem(error)
+            if problem is None:
+                raise
+            typer.echo(f"error: {problem}", err=True)
+            raise typer.Exit(problem.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             raise typer.Exit(130) from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from loguru import logger
 
 from videolatent_cli.cli.options import (
     DEFAULT_CACHE,
@@ -19,6 +20,9 @@ from videolatent_cli.cli.options import (
 from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import FailedItemsError
 
+if TYPE_CHECKING:
+    from videolatent_cli.pipeline.index import IndexReport
+
 
 def index(  # noqa: PLR0913 - the options of the command
     paths: Annotated[list[Path], typer.Argument(help="Folders of videos, or single files.")],
@@ -26,7 +30,16 @@ def index(  # noqa: PLR0913 - the options of the command
     include: Annotated[
         str | None, typer.Option(help="Pattern of file names, such as 'cam*.mp4'.")
     ] = None,
-    segments: Annotated[str, typer.Option(help="How videos are cut.")] = "fixed:10s",
+    embedder: Annotated[
+        str | None,
+        typer.Option(help="Search vectors: lexical, sentence:FOLDER, siglip:FOLDER."),
+    ] = None,
+    metadata: Annotated[
+        Path | None, typer.Option(help="CSV or JSON Lines: video, and any other columns.")
+    ] = None,
+    segments: Annotated[
+        str, typer.Option(help="How videos are cut: fixed:10s, scenes, scenedetect.")
+    ] = "fixed:10s",
     jobs: Annotated[int, typer.Option(min=1, help="Files that are decoded at a time.")] = 2,
     run: Run = None,
     prune: Annotated[bool, typer.Option("--prune", help="Forget files that have gone.")] = False,
@@ -35,6 +48,9 @@ def index(  # noqa: PLR0913 - the options of the command
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for another 'vl index' of this library.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: index whatever changes, until Ctrl-C.")
     ] = False,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
@@ -46,22 +62,43 @@ def index(  # noqa: PLR0913 - the options of the command
     """
     from videolatent_cli.pipeline.index import IndexRequest
     from videolatent_cli.pipeline.index import index as index_pipeline
+    from videolatent_cli.pipeline.watch import changes
     from videolatent_cli.video.segments import parse_segments
 
     rule = parse_segments(segments)
-    request = IndexRequest(tuple(paths), library, rule, include, jobs, prune, retry_failed, wait)
-    with progress_bars() as show:
-        report = index_pipeline(request, run, cache_dir, device, show)
-    if as_json:
-        print_json(report.document())
-    else:
-        typer.echo(
-            f"{library}: {report.new} new, {report.unchanged} unchanged, {len(report.failed)} "
-            f"failed, {report.vanished} gone; {report.segments} segments"
-        )
+    how = (embedder, metadata, include, jobs, prune, retry_failed, wait)
+    request = IndexRequest(tuple(paths), library, rule, *how)
+
+    def bring_up_to_date() -> IndexReport:
+        with progress_bars() as show:
+            report = index_pipeline(request, run, cache_dir, device, show)
+        if as_json:
+            print_json(report.document())
+        else:
+            typer.echo(_in_words(report))
+        return report
+
+    report = bring_up_to_date()
+    if watch:
+        for _ in changes(request):
+            for reason in bring_up_to_date().failed.values():
+                logger.warning("{}", reason)
     if report.failed:
-        reasons = "\n".join(f"  {reason}" for reason in report.failed.values())
-        raise FailedItemsError(
-            f"{library}: {len(report.failed)} files cannot be read:\n{reasons}\n"
-            "mend them and run it again with --retry-failed; 'vl library status' lists them"
-        )
+        raise _failure(report)
+
+
+def _failure(report: IndexReport) -> FailedItemsError:
+    """Return the error that lists what cannot be read."""
+    reasons = "\n".join(f"  {reason}" for reason in report.failed.values())
+    return FailedItemsError(
+        f"{report.library}: {len(report.failed)} files cannot be read:\n{reasons}\n"
+        "mend them and run it again with --retry-failed; 'vl library status' lists them"
+    )
+
+
+def _in_words(report: IndexReport) -> str:
+    """Return one line that says what indexing did."""
+    return (
+        f"{report.library}: {report.new} new, {report.unchanged} unchanged, {len(report.failed)} "
+        f"failed, {report.vanished} gone; {report.segments} segments"
+    )

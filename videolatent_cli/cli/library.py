@@ -110,6 +110,18 @@ def compact(library: LibraryDir = DEFAULT_LIBRARY) -> None:
 
 
 @app.command()
+def migrate(library: LibraryDir = DEFAULT_LIBRARY) -> None:
+    """Bring a library that an older version made up to date; nothing is decoded again.
+
+    Example: vl library migrate
+    """
+    from videolatent_cli.pipeline.library import migrate_library
+
+    changed = migrate_library(library)
+    typer.echo(f"{library}: {'brought up to date' if changed else 'is up to date'}")
+
+
+@app.command()
 def verify(library: LibraryDir = DEFAULT_LIBRARY) -> None:
     """Check that files and segments fit together, each there once.
 

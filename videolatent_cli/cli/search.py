@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from videolatent_cli.cli.options import DEFAULT_LIBRARY, AsJson, LibraryDir
+from videolatent_cli.cli.options import DEFAULT_LIBRARY, AsJson, Device, LibraryDir, Run
 from videolatent_cli.cli.output import print_json, print_table
-from videolatent_cli.errors import printable
+from videolatent_cli.errors import RecipeError, printable
 
 if TYPE_CHECKING:
     from videolatent_cli.pipeline.search import Moment
 
 
 def search(  # noqa: PLR0913 - the options of the command
-    query: Annotated[str, typer.Argument(help="What the moment shows, or words of the file name.")],
+    query: Annotated[
+        str, typer.Argument(help="What the moment shows, or words of the file name.")
+    ] = "",
     library: LibraryDir = DEFAULT_LIBRARY,
     count: Annotated[int, typer.Option("--count", "-k", min=1, help="Most moments.")] = 10,
     mode: Annotated[
@@ -27,25 +29,39 @@ def search(  # noqa: PLR0913 - the options of the command
         str | None, typer.Option(help="SQL on the files: 'duration_seconds > 60'.")
     ] = None,
     min_score: Annotated[
-        float, typer.Option(help="Least share of the query that a moment holds, 0 to 1.")
+        float, typer.Option(help="Least score, 0 to 1: the share of the query that is shown.")
     ] = 0.0,
+    image: Annotated[
+        Path | None, typer.Option(help="A picture or video to look for, in place of QUERY.")
+    ] = None,
     only_files: Annotated[
         bool, typer.Option("--files", "-f", help="Print paths only, each once.")
     ] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with pictures.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Also write a list: .m3u, .edl or .otio.")
+    ] = None,
     as_json: AsJson = False,
+    run: Run = None,
+    device: Device = "auto",
 ) -> None:
     """Find moments in a library of videos, by what is seen in them and by their names.
 
     Example: vl search "red square moves up" --html found.html
     """
-    from videolatent_cli.pipeline.search import SearchRequest, write_search_page
-    from videolatent_cli.pipeline.search import search as search_pipeline
+    from videolatent_cli.pipeline import search as pipeline
 
-    request = SearchRequest(query, library, count, mode, under, where, min_score)
-    moments = search_pipeline(request)
+    request = pipeline.SearchRequest(query, library, count, mode, under, where, min_score)
+    if image is not None:
+        if query:
+            raise RecipeError(f"QUERY, --image: give one of them, got '{query}' and '{image}'")
+        moments = pipeline.search_by_picture(request, image, run, device)
+    else:
+        moments = pipeline.search(request)
     if html is not None:
-        write_search_page(request, moments, html)
+        pipeline.write_search_page(request, moments, html)
+    if export is not None:
+        pipeline.export_moments(request, moments, export)
     if as_json:
         hits = [moment.document() for moment in moments]
         print_json({"schema": "vl.search/1", "query": query, "hits": hits})

@@ -87,6 +87,33 @@ def lexical_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     return out
 
 
+class LexicalEmbedder:
+    """Search vectors of words: no model, nothing to download."""
+
+    name = NAME
+    dim = DIM
+    sees = False
+    least_score = 0.22
+    """Below this no moment counts as found. Calibrated by `python -m benchmarks library`."""
+
+    def segments(self, texts: Sequence[str], pictures: Sequence[bytes]) -> NDArray[np.float32]:
+        """Return the vectors of segments by what is told of them, (text, 512)."""
+        del pictures
+        return lexical_vectors(texts)
+
+    def query(self, text: str) -> NDArray[np.float32]:
+        """Return the vector of a query, (512,)."""
+        vector: NDArray[np.float32] = lexical_vectors([text])[0]
+        return vector
+
+    def score(
+        self, query: str, looked_for: NDArray[np.float32], text: str, vector: NDArray[np.float32]
+    ) -> float:
+        """Return the share of a query that a segment's text holds, in [0, 1]."""
+        del looked_for, vector
+        return coverage(query, text)
+
+
 def coverage(query: str, text: str) -> float:
     """Return the share of a query that a text holds, by weight, in [0, 1]."""
     wanted = set(_features(query))

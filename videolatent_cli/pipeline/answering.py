@@ -22,7 +22,7 @@ from videolatent_cli.pipeline.documents import (
 from videolatent_cli.pipeline.evidence import group_weights, moments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from videolatent_cli.model.features import VideoFeatures
     from videolatent_cli.model.generate import Generated, LatentMode
@@ -98,6 +98,31 @@ def load_clip(source: VideoSource, clip: Clip) -> LoadedClip:
         except ResourceError as error:
             logger.info("not kept in the cache: {}", error)
     return LoadedClip(clip, features, False, seconds)
+
+
+def load_cached(
+    source: VideoSource, clips: Sequence[Clip], decoded: Mapping[Clip, float] | None = None
+) -> list[LoadedClip]:
+    """Return clips whose features are all in the cache, read together.
+
+    Args:
+        source: Where from.
+        clips: Which ones.
+        decoded: Those that have just been put there, with the seconds that it took.
+    """
+    decoded = decoded or {}
+    started = time.perf_counter()
+    features = source.features(clips) if clips else []
+    share = (time.perf_counter() - started) / max(len(clips), 1)
+    return [
+        LoadedClip(
+            clip,
+            found,
+            clip not in decoded,
+            {"decode": decoded.get(clip, 0.0), "features": share},
+        )
+        for clip, found in zip(clips, features, strict=True)
+    ]
 
 
 class Answerer:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from videolatent_cli.data.cross_video import CrossQuestion, cross_question
 from videolatent_cli.model.source import Clip
+from videolatent_cli.pipeline.across import answer_across
 from videolatent_cli.pipeline.answering import (
     Answered,
     Answerer,
@@ -17,7 +19,7 @@ from videolatent_cli.pipeline.answering import (
 )
 from videolatent_cli.pipeline.evidence import evidence_sheet
 from videolatent_cli.pipeline.models import TrainedModel, open_model
-from videolatent_cli.pipeline.search import Moment, SearchRequest, find_moments
+from videolatent_cli.pipeline.search import LibrarySearch, Moment, SearchRequest
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library
 from videolatent_cli.video.sheet import write_sheet
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from videolatent_cli.pipeline.answering import LoadedClip
     from videolatent_cli.pipeline.documents import Answer
 
-MIN_SCORE = 0.22
-"""Below this no moment counts as found. Calibrated by `python -m benchmarks library`."""
 _LEAST_WEIGHT = 1e-6
 
 
@@ -40,7 +40,10 @@ class LibraryStyle:
 
     count: int = 5
     """Moments that are asked."""
-    min_score: float = MIN_SCORE
+    most: int = 1000
+    """Moments that are asked at most where the question is about many videos."""
+    min_score: float | None = None
+    """Score from which a moment counts as found; None: what the embedder says."""
     under: str = ""
     where: str | None = None
     style: Style = field(default_factory=Style)
@@ -71,6 +74,7 @@ class LibraryAsker:
             sampling=trained.checkpoint.sampling.hash, fingerprint=trained.source().fingerprint
         )
         self._library = library
+        self._finder = LibrarySearch(library)
         self._trained = trained
         self._source = trained.source(FeatureCache(cache_dir))
         self._answerer = Answerer(trained, how.style)
@@ -82,9 +86,13 @@ class LibraryAsker:
         Choice: each moment's answer counts by the likelihood of its words times the moment's
         score, equal answers together; the evidence is that of the moments that agree.
         """
-        moments = find_moments(self._library, self._search(question))
+        request = self._search(question)
+        cross = cross_question(question.text) if not question.choices else None
+        if cross is not None:
+            return self._answer_across(question, cross, request)
+        moments = self._finder.find(request)
         if not moments:
-            reason = f"no moment of the library scores {self._how.min_score:g} or more"
+            reason = f"no moment of the library scores {request.min_score:g} or more"
             return unanswered(self._trained, question, "not_found", reason)
         candidates = self._ask(question, moments)
         totals: dict[str, float] = {}
@@ -98,16 +106,30 @@ class LibraryAsker:
             self._write_sheet(agreeing[0], sheet)
         return _combined(agreeing)
 
+    def _answer_across(
+        self, question: Question, cross: CrossQuestion, request: SearchRequest
+    ) -> Answer:
+        """Return the answer to a question about many videos."""
+        request = replace(request, query=cross.each, count=self._how.most)
+        found = self._finder.candidates(request)
+        if not found:
+            reason = f"no moment of the library scores {request.min_score:g} or more"
+            return unanswered(self._trained, question, "not_found", reason)
+        answer = answer_across(question, cross, found, self._source, self._answerer)
+        asked = f"asked {len(found)} of {len(self._library.segments)} segments: {cross.each}"
+        return answer.model_copy(update={"warnings": [asked, *answer.warnings]})
+
     def _search(self, question: Question) -> SearchRequest:
         """Return how the moments of a question are found."""
         how = self._how
+        least = self._finder.embedder.least_score if how.min_score is None else how.min_score
         return SearchRequest(
             question.text,
             self._library.folder,
             how.count,
             under=how.under,
             where=how.where,
-            min_score=how.min_score,
+            min_score=least,
         )
 
     def _ask(self, question: Question, moments: Sequence[Moment]) -> list[_Candidate]:

@@ -17,6 +17,7 @@ from videolatent_cli.pipeline.answering import (
     LoadedClip,
     Question,
     Style,
+    load_cached,
     unanswered,
 )
 from videolatent_cli.pipeline.ask_library import LibraryAsker, LibraryStyle
@@ -191,15 +192,7 @@ class _Batch:
 
     def _load(self, clips: list[Clip], new: Mapping[Clip, float]) -> list[LoadedClip]:
         """Return clips with their features, the longest first."""
-        started = time.perf_counter()
-        features = self._source.features(clips) if clips else []
-        share = (time.perf_counter() - started) / max(len(clips), 1)
-        loaded = [
-            LoadedClip(
-                clip, found, clip not in new, {"decode": new.get(clip, 0.0), "features": share}
-            )
-            for clip, found in zip(clips, features, strict=True)
-        ]
+        loaded = load_cached(self._source, clips, new)
         return sorted(loaded, key=lambda one: -len(one.features.embeds))
 
     def _packs(

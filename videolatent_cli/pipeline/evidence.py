@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videolatent_cli.errors import printable
-from videolatent_cli.pipeline.documents import Evidence
+from videolatent_cli.pipeline.documents import Answer, Evidence
+from videolatent_cli.video.clip import cut_clip
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.probe import content_id
 from videolatent_cli.video.sheet import contact_sheet
@@ -62,6 +64,21 @@ def _group_times(features: VideoFeatures, group: int) -> list[float]:
     size = -(-len(features.pts_seconds) // features.grid[0])
     times = features.pts_seconds[group * size : (group + 1) * size]
     return [round(float(t), 6) for t in times]
+
+
+def cut_evidence(answer: Answer, folder: Path) -> list[Path]:
+    """Cut each moment of evidence out of its video and return the files.
+
+    Raises:
+        VideoError: Where a video cannot be cut.
+    """
+    files = []
+    for moment in answer.evidence:
+        video = Path(moment.video)
+        out = folder / f"{video.stem}-{moment.video_id[:6]}-{moment.start_seconds:.2f}.mp4"
+        cut_clip(video, moment.start_seconds, moment.end_seconds, out)
+        files.append(out)
+    return files
 
 
 def evidence_sheet(

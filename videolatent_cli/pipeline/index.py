@@ -9,18 +9,21 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from videolatent_cli.data.notes import read_notes
 from videolatent_cli.errors import printable
+from videolatent_cli.pipeline.embedding import full_spec
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.pipeline.survey import survey
 from videolatent_cli.store.library import Library, writing
+from videolatent_cli.store.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from videolatent_cli.store.library_rows import FileRow
-    from videolatent_cli.video.segments import FixedSegments
+    from videolatent_cli.video.segments import SegmentRule
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,11 @@ class IndexRequest:
     paths: tuple[Path, ...]
     """Folders, or single files."""
     library: Path
-    segments: FixedSegments
+    segments: SegmentRule
+    embedder: str | None = None
+    """What makes search vectors; None: what the library has, `lexical` in a new one."""
+    metadata: Path | None = None
+    """Records with a column `video` and any others, which are searched too."""
     include: str | None = None
     """Pattern of file names in place of the known endings."""
     jobs: int = 2
@@ -90,14 +97,13 @@ def index(
     """
     started = time.perf_counter()
     with writing(request.library, wait=request.wait), StopRequest() as stop:
-        library = Library.at(request.library)
-        if library is not None:
-            library.check(segments=request.segments.name)
+        library = _up_to_date(request)
         found = survey(
             request.paths,
             request.include,
             library.manifest.roots if library is not None else (),
             library.files() if library is not None else (),
+            read_notes(request.metadata) if request.metadata is not None else None,
             retry_failed=request.retry_failed,
         )
         rows: list[FileRow] = []
@@ -121,6 +127,18 @@ def index(
         segments=len(library.segments),
         seconds=time.perf_counter() - started,
     )
+
+
+def _up_to_date(request: IndexRequest) -> Library | None:
+    """Return the library in today's layout, None where there is none yet."""
+    if not Library.exists(request.library):
+        return None
+    migrate(request.library)
+    library = Library.open(request.library)
+    library.check(segments=request.segments.name)
+    if request.embedder is not None:
+        library.check(embedder_spec=full_spec(request.embedder))
+    return library
 
 
 def _forget(library: Library, gone: Sequence[FileRow], *, prune: bool) -> None:

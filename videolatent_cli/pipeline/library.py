@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from videolatent_cli.errors import DataError, printable
 from videolatent_cli.store.library import Library, writing
+from videolatent_cli.store.migrate import migrate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,7 @@ def library_status(folder: Path) -> LibraryStatus:
             **made.model,
             "segments": made.segments,
             "sampling": made.sampling,
+            "descriptions": made.descriptions,
             "embedder": made.embedder,
         },
         failed={printable(library.path(row)): row.reason for row in files if row.state == "failed"},
@@ -83,11 +85,13 @@ def show_file(folder: Path, path: Path) -> dict[str, Any]:
         "state": row.state,
         "reason": row.reason,
         "duration_seconds": row.duration_seconds,
+        "notes": json.loads(row.notes) if row.notes else {},
         "segments": [
             {
                 "start_seconds": one.start_seconds,
                 "end_seconds": one.end_seconds,
                 "description": one.description,
+                "said": one.said,
             }
             for one in segments
         ],
@@ -120,6 +124,18 @@ def _rows_of(library: Library, paths: list[Path]) -> list[FileRow]:
             raise DataError(f"{path}: not in {library.folder}; 'vl library ls' lists what is")
         found += rows
     return found
+
+
+def migrate_library(folder: Path) -> bool:
+    """Bring a library to today's layout; whether there was anything to do: `vl library migrate`.
+
+    Raises:
+        DataError: Where there is no library.
+    """
+    if not Library.exists(folder):
+        Library.open(folder)
+    with writing(folder):
+        return migrate(folder)
 
 
 def compact_library(folder: Path) -> int:

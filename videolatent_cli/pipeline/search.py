@@ -1,20 +1,24 @@
-"""`vl search`: the moments of a library that a query is about. Needs no model."""
+"""`vl search`: the moments of a library that a query or a picture is about."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from videolatent_cli.data.lexical import coverage, lexical_vectors
-from videolatent_cli.errors import RecipeError, printable
+from videolatent_cli.errors import RecipeError, VideoError, printable
+from videolatent_cli.pipeline.embedding import SeeingEmbedder, open_embedder
 from videolatent_cli.report.page import Card, Cards, Picture, write_page
+from videolatent_cli.report.playlist import Entry, write_playlist
 from videolatent_cli.store.library import Library
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from videolatent_cli.store.library_rows import FileRow, Hit, SegmentRow
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from videolatent_cli.store.library_rows import FileRow, SegmentRow
 
 SearchMode = Literal["hybrid", "vector", "text"]
 
@@ -42,7 +46,7 @@ class Moment:
     """The file and its copies."""
     segment: SegmentRow
     score: float
-    """Share of the query that is seen in the segment or named by its file, in [0, 1]."""
+    """How well it fits, in [0, 1]; the embedder says what that means."""
     alike: int
     """Further moments that show nearly the same."""
 
@@ -57,29 +61,109 @@ class Moment:
             "score": self.score,
             "alike": self.alike,
             "description": self.segment.description,
+            "said": self.segment.said,
         }
 
 
+class LibrarySearch:
+    """A library, and what makes vectors of queries as it has them."""
+
+    def __init__(self, library: Library) -> None:
+        """Open the library's embedder.
+
+        Raises:
+            IncompatibleError: Where its model has changed since the library was made.
+        """
+        self._library = library
+        self.embedder = open_embedder(library.manifest.embedder_spec)
+        library.check(embedder=self.embedder.name)
+
+    def find(self, request: SearchRequest) -> list[Moment]:
+        """Return the moments that fit best, the best first."""
+        vector = self.embedder.query(request.query)
+        words = request.query if request.mode != "vector" else None
+        return self._moments(request, vector, words)
+
+    def like(self, request: SearchRequest, picture: bytes) -> list[Moment]:
+        """Return the moments that look most like a picture file; for embedders that see."""
+        assert isinstance(self.embedder, SeeingEmbedder)
+        return self._moments(request, self.embedder.picture(picture), None)
+
+    def candidates(self, request: SearchRequest) -> list[Moment]:
+        """Return the moments that may fit, without joining those that look alike.
+
+        All are looked at where they are no more than the count asked for, else the best.
+        """
+        library = self._library
+        shown = _files_by_content(library, request)
+        vector = self.embedder.query(request.query)
+        if len(library.segments) <= request.count:
+            rows = [one for one in library.segments.rows() if one.content_id in shown]
+        else:
+            hits = library.segments.search(request.count, vector, request.query, set(shown))
+            rows = [one for hit in hits for one in (hit.segment, *hit.alike)][: request.count]
+        moments = [self._moment(row, request.query, vector, shown) for row in rows]
+        return [moment for moment in moments if moment.score >= request.min_score]
+
+    def _moments(
+        self, request: SearchRequest, vector: NDArray[np.float32], words: str | None
+    ) -> list[Moment]:
+        library = self._library
+        shown = _files_by_content(library, request)
+        by_vector = vector if request.mode != "text" else None
+        hits = library.segments.search(request.count, by_vector, words, set(shown))
+        moments = [
+            self._moment(hit.segment, request.query, vector, shown, len(hit.alike)) for hit in hits
+        ]
+        return [moment for moment in moments if moment.score >= request.min_score]
+
+    def _moment(
+        self,
+        segment: SegmentRow,
+        query: str,
+        vector: NDArray[np.float32],
+        shown: Mapping[str, Sequence[FileRow]],
+        alike: int = 0,
+    ) -> Moment:
+        """Return a segment with the files that show it, and how well it fits."""
+        paths = tuple(self._library.path(row) for row in shown[segment.content_id])
+        score = self.embedder.score(query, vector, segment.text, segment.vector)
+        return Moment(paths, segment, score, alike)
+
+
 def search(request: SearchRequest) -> list[Moment]:
-    """Return the best moments, the best first.
+    """Return the moments of a library that a query is about, the best first.
 
     Raises:
         DataError: Where there is no library.
         RecipeError: For an empty query, or a condition that cannot be used.
+        IncompatibleError: Where the library's embedder has changed.
     """
     if not request.query.strip():
         raise RecipeError("QUERY: must not be empty; name what the video shows")
-    return find_moments(Library.open(request.library), request)
+    return LibrarySearch(Library.open(request.library)).find(request)
 
 
-def find_moments(library: Library, request: SearchRequest) -> list[Moment]:
-    """Return the best moments of a library that is open."""
-    shown = _files_by_content(library, request)
-    vector = lexical_vectors([request.query])[0] if request.mode != "text" else None
-    words = request.query if request.mode != "vector" else None
-    hits = library.segments.search(request.count, vector, words, set(shown))
-    moments = [_moment(library, hit, shown, request.query) for hit in hits]
-    return [moment for moment in moments if moment.score >= request.min_score]
+def search_by_picture(
+    request: SearchRequest, picture: Path, run: Path | None, device: str = "auto"
+) -> list[Moment]:
+    """Return the moments that look like a picture.
+
+    Choice: an embedder that sees compares pictures; for others the run's backbone describes the
+    picture, and the description is looked for.
+
+    Raises:
+        VideoError: Where the picture cannot be read.
+        IncompatibleError: Where the library's embedder has changed.
+    """
+    finder = LibrarySearch(Library.open(request.library))
+    if finder.embedder.sees:
+        if not picture.is_file():
+            raise VideoError(f"{picture}: file not found")
+        return finder.like(request, picture.read_bytes())
+    from videolatent_cli.pipeline.segments import describe_file
+
+    return finder.find(replace(request, query=describe_file(picture, run, device)))
 
 
 def _files_by_content(library: Library, request: SearchRequest) -> dict[str, list[FileRow]]:
@@ -93,12 +177,21 @@ def _files_by_content(library: Library, request: SearchRequest) -> dict[str, lis
     return shown
 
 
-def _moment(
-    library: Library, hit: Hit, shown: Mapping[str, Sequence[FileRow]], query: str
-) -> Moment:
-    """Return a hit with the files that show it, and how well it fits."""
-    paths = tuple(library.path(row) for row in shown[hit.segment.content_id])
-    return Moment(paths, hit.segment, coverage(query, hit.segment.text), len(hit.alike))
+def export_moments(request: SearchRequest, moments: Sequence[Moment], out: Path) -> None:
+    """Write moments as a list for players (M3U) or editing programs (EDL, OTIO)."""
+    write_playlist(
+        out,
+        request.query,
+        [
+            Entry(
+                moment.paths[0],
+                moment.segment.start_seconds,
+                moment.segment.end_seconds,
+                moment.segment.description,
+            )
+            for moment in moments
+        ],
+    )
 
 
 def write_search_page(request: SearchRequest, moments: Sequence[Moment], page: Path) -> None:

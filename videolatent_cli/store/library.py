@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-_DATABASE, _FILES, _MANIFEST = "library.lancedb", "files", "library.json"
+DATABASE, MANIFEST = "library.lancedb", "library.json"
 
 
 def writing(folder: Path, *, wait: bool = False) -> AbstractContextManager[None]:
@@ -50,21 +50,16 @@ class Library:
         self.folder = folder
         self.manifest = manifest
         self._database = lancedb.connect(
-            str(folder / _DATABASE), read_consistency_interval=timedelta(0)
+            str(folder / DATABASE), read_consistency_interval=timedelta(0)
         )
-        self._files = self._table(_FILES, FILES)
-        segments = self._table(manifest.table, segments_schema(manifest.dim))
+        self._files = self._table(manifest.files_table, FILES)
+        segments = self._table(manifest.segments_table, segments_schema(manifest.dim))
         self.segments = Segments(segments, manifest.dim)
 
-    @classmethod
-    def at(cls, folder: Path) -> Library | None:
-        """Return the library of a folder, None where there is none.
-
-        Raises:
-            IncompatibleError: Where this program cannot read it.
-        """
-        path = folder / _MANIFEST
-        return cls(folder, Manifest.read(path)) if path.exists() else None
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether a folder holds a library, of any layout."""
+        return (folder / MANIFEST).exists()
 
     @classmethod
     def open(cls, folder: Path) -> Library:
@@ -74,15 +69,14 @@ class Library:
             DataError: Where there is none.
             IncompatibleError: Where this program cannot read it.
         """
-        library = cls.at(folder)
-        if library is None:
+        if not cls.exists(folder):
             raise DataError(f"{folder}: holds no library; make one with: vl index FOLDER")
-        return library
+        return cls(folder, Manifest.read(folder / MANIFEST))
 
     @classmethod
     def create(cls, folder: Path, manifest: Manifest) -> Library:
         """Return a new, empty library; the caller holds the lock."""
-        manifest.write(folder / _MANIFEST)
+        manifest.write(folder / MANIFEST)
         return cls(folder, manifest)
 
     def check(self, **wanted: str) -> None:
@@ -139,7 +133,7 @@ class Library:
         """Say below which folders the files lie; the caller holds the lock."""
         if roots != self.manifest.roots:
             self.manifest = replace(self.manifest, roots=roots)
-            self.manifest.write(self.folder / _MANIFEST)
+            self.manifest.write(self.folder / MANIFEST)
 
     def move_root(self, old: str, new: Path) -> None:
         """Say that a root now lies elsewhere; the caller holds the lock.

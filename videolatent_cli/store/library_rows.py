@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from videolatent_cli.store.fingerprint import Window
 
-VERSION = 1
-"""Of the layout; a library of a newer one is refused."""
+VERSION = 2
+"""Of the layout: a newer library is refused, an older one is brought up to date."""
 
 State = Literal["indexed", "failed", "vanished"]
 
@@ -38,6 +38,8 @@ FILES = pa.schema(
         pa.field("duration_seconds", pa.float64()),
         pa.field("state", pa.string()),
         pa.field("reason", pa.string()),
+        pa.field("beside", pa.string()),
+        pa.field("notes", pa.string()),
     ]
 )
 
@@ -52,6 +54,7 @@ def segments_schema(dim: int) -> pa.Schema:
             pa.field("end_seconds", pa.float64()),
             pa.field("whole", pa.bool_()),
             pa.field("description", pa.string()),
+            pa.field("said", pa.string()),
             pa.field("text", pa.string()),
             pa.field("thumbnail", pa.binary()),
             pa.field("vector", pa.list_(pa.float32(), dim)),
@@ -74,6 +77,10 @@ class FileRow:
     duration_seconds: float = 0.0
     reason: str = ""
     """What is wrong with a file that failed."""
+    beside: str = ""
+    """Digest of the subtitle files that lie beside it; empty without any."""
+    notes: str = ""
+    """What the user says of the file, a JSON object; empty without any."""
 
     @property
     def path(self) -> str:
@@ -102,6 +109,8 @@ class SegmentRow:
     """Whether it is all of the video: its features are then those of the whole video."""
     description: str
     """What the model sees in it."""
+    said: str
+    """Its subtitles."""
     text: str
     """All that is searched by words."""
     vector: NDArray[np.float32]
@@ -130,8 +139,12 @@ class Manifest:
     """Of what makes the features."""
     segments: str
     """How videos are cut, such as `fixed:10s`."""
+    descriptions: str
+    """What is asked of which backbone to describe a segment."""
     embedder: str
-    """What makes the search vectors."""
+    """What makes the search vectors; changes with the files of its model."""
+    embedder_spec: str
+    """How it is named on the command line."""
     dim: int
     """Length of the search vectors."""
     model: dict[str, str]
@@ -140,9 +153,15 @@ class Manifest:
     version: int = VERSION
 
     @property
-    def table(self) -> str:
+    def files_table(self) -> str:
+        """Name of the files' table."""
+        return f"files_{self.version}"
+
+    @property
+    def segments_table(self) -> str:
         """Name of the segments' table."""
-        return f"segments_{digest([self.embedder, self.sampling, self.segments])}"
+        made_by = [self.embedder, self.descriptions, self.sampling, self.segments]
+        return f"segments_{digest([*made_by, self.version])}"
 
     def write(self, path: Path) -> None:
         """Write the manifest, under a temporary name that is then renamed."""
@@ -156,21 +175,42 @@ class Manifest:
         """Return the manifest of a library.
 
         Raises:
-            IncompatibleError: Where a newer program wrote it, or where it cannot be read.
+            IncompatibleError: Where another program wrote it, or where it cannot be read.
         """
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            version = int(stored["version"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IncompatibleError(
-                f"{path}: is no manifest of a library ({error}); index into another folder"
-            ) from None
+        stored = read_manifest(path)
+        version = stored["version"]
         if version > VERSION:
             raise IncompatibleError(
                 f"{path}: has layout {version}, this program knows {VERSION}; update videolatent"
             )
+        if version < VERSION:
+            raise IncompatibleError(
+                f"{path}: has layout {version}, this program reads {VERSION}; bring it up to date "
+                f"with: vl library migrate -L {path.parent}"
+            )
+        return cls.of(stored)
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> Manifest:
+        """Return a manifest from its JSON document."""
         known = {key: value for key, value in stored.items() if key != "schema"}
         return cls(**known | {"roots": tuple(known["roots"])})
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return a manifest of any layout as it is written.
+
+    Raises:
+        IncompatibleError: Where it is none.
+    """
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        stored["version"] = int(stored["version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IncompatibleError(
+            f"{path}: is no manifest of a library ({error}); index into another folder"
+        ) from None
+    return stored
 
 
 def files_table(rows: Sequence[FileRow]) -> pa.Table:
@@ -195,7 +235,8 @@ def as_segment(row: dict[str, Any]) -> SegmentRow:
     vector = np.array(row.get("vector", ()), np.float32)
     plain = {
         name: row[name]
-        for name in ("content_id", "start_seconds", "end_seconds", "whole", "description", "text")
+        for name in SegmentRow.__dataclass_fields__
+        if name not in ("vector", "thumbnail")
     }
     return SegmentRow(**plain, vector=vector, thumbnail=row.get("thumbnail"))
 

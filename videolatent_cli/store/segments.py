@@ -54,6 +54,11 @@ class Segments:
         rows = [as_segment(row) for row in query.to_arrow().to_pylist()]
         return sorted(rows, key=lambda row: row.start_seconds)
 
+    def rows(self) -> list[SegmentRow]:
+        """Return all segments, without pictures."""
+        names = [name for name in SegmentRow.__dataclass_fields__ if name != "thumbnail"]
+        return [as_segment(row) for row in self.columns(*names).to_pylist()]
+
     def thumbnail(self, segment: SegmentRow) -> bytes | None:
         """Return the picture of a segment, if it has one."""
         query = self._table.search().where(f"key = '{segment.key}'").select(["thumbnail"])
@@ -64,6 +69,12 @@ class Segments:
         """Add segments of contents that have none."""
         if rows:
             self._table.add(segments_table(rows, self._dim))
+
+    def replace(self, rows: Sequence[SegmentRow]) -> None:
+        """Write segments that are there anew."""
+        if rows:
+            merge = self._table.merge_insert("key").when_matched_update_all()
+            merge.execute(segments_table(rows, self._dim))
 
     def remove(self, contents: Collection[str]) -> None:
         """Forget the segments of some contents."""

@@ -1,25 +1,36 @@
-"""The video files below a folder."""
+"""The video files below a folder, with the subtitle files that lie beside them."""
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 SUFFIXES = frozenset(
     {".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".hevc", ".m2ts", ".m4v", ".mkv", ".mov"}
     | {".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
 )
 """Endings of file names that are taken for videos."""
+SUBTITLE_SUFFIXES = frozenset({".ass", ".srt", ".ssa", ".vtt"})
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video file, and the subtitle files that go with it: `a.srt` or `a.en.srt` with `a.mp4`."""
+
+    path: Path
+    subtitles: tuple[Path, ...] = ()
 
 
 def walk_videos(
     top: Path, include: str | None, unreadable: Callable[[Path, str], None]
-) -> Iterator[Path]:
+) -> Iterator[VideoFile]:
     """Yield video files in order of their names; links are followed, each folder is seen once.
 
     Args:
@@ -28,7 +39,8 @@ def walk_videos(
         unreadable: Called with each folder that cannot be read, and why.
     """
     if not top.is_dir():
-        yield top
+        beside = _subtitles(sorted(top.parent.iterdir()))
+        yield VideoFile(top, tuple(beside[top.stem]))
         return
     seen: set[tuple[int, int]] = set()
 
@@ -42,13 +54,25 @@ def walk_videos(
             continue
         seen.add((found.st_dev, found.st_ino))
         folders.sort()
-        for name in sorted(names):
+        names.sort()
+        beside = _subtitles(Path(folder, name) for name in names)
+        for name in names:
             path = Path(folder, name)
-            if _wanted(name, include) and path.is_file():
-                yield path
+            if is_wanted(name, include) and path.is_file():
+                yield VideoFile(path, tuple(beside[path.stem]))
 
 
-def _wanted(name: str, include: str | None) -> bool:
+def _subtitles(paths: Iterable[Path]) -> Mapping[str, list[Path]]:
+    """Return the subtitle files of a folder by the name of their video without its ending."""
+    found = defaultdict[str, list[Path]](list)
+    for path in paths:
+        if path.suffix.lower() in SUBTITLE_SUFFIXES:
+            for stem in dict.fromkeys((path.stem, Path(path.stem).stem)):
+                found[stem].append(path)
+    return found
+
+
+def is_wanted(name: str, include: str | None) -> bool:
     """Whether a name is that of a video."""
     if include is not None:
         return fnmatch(name, include)

@@ -1,0 +1,54 @@
+"""Libraries for tests: in the folder of the test, with the embedded model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from videolatent_cli.data.lexical import DIM
+from videolatent_cli.pipeline.answering import Question
+from videolatent_cli.pipeline.ask_library import LibraryStyle, ask_library
+from videolatent_cli.pipeline.documents import Answer
+from videolatent_cli.pipeline.index import IndexReport, IndexRequest, index
+from videolatent_cli.pipeline.search import SearchRequest, search
+from videolatent_cli.store.library import Library, writing
+from videolatent_cli.store.library_rows import Manifest, SegmentRow
+from videolatent_cli.video.segments import FixedSegments
+
+LIBRARY = Path("lib")
+
+
+def run(*paths: Path, **options: object) -> IndexReport:
+    """Index as `vl index` does."""
+    request = IndexRequest(paths, LIBRARY, FixedSegments(10.0))
+    return index(replace(request, **options), None, Path("cache"), "cpu")
+
+
+def names(query: str, **options: object) -> list[str]:
+    """Search, and return names of files."""
+    request = replace(SearchRequest(query, LIBRARY), **options)
+    return [moment.paths[0].name for moment in search(request)]
+
+
+def ask(text: str, **options: object) -> Answer:
+    """Ask the library."""
+    how = replace(LibraryStyle(), **options)
+    return ask_library(LIBRARY, Question("q", text), how, None, Path("cache"), "cpu")
+
+
+def all_segments() -> list[SegmentRow]:
+    """Return all segments with vectors and pictures."""
+    held = Library.open(LIBRARY).segments
+    return [one for content in sorted(held.contents()) for one in held.of(content)]
+
+
+def segment(content_id: str, start: float, text: str, vector: np.ndarray) -> SegmentRow:
+    """Return a segment of one second."""
+    return SegmentRow(content_id, start, start + 1, False, text, "", text, vector)
+
+
+def small_library() -> Library:
+    """Return an empty library of a made-up contract."""
+    manifest = Manifest("s", "f", "fixed:10s", "d", "lexical-1", "lexical", DIM, {})
+    with writing(LIBRARY):
+        return Library.create(LIBRARY, manifest)

@@ -1,0 +1,123 @@
+"""Search vectors: every embedder finds what it was given, and no library mixes two of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from transformers import BertConfig, BertModel, SiglipConfig, SiglipModel
+
+from tests.libraries import LIBRARY, all_segments, ask, names, run
+from videolatent_cli.errors import (
+    EnvironmentProblemError,
+    IncompatibleError,
+    RecipeError,
+    VideoError,
+)
+from videolatent_cli.model.tiny import make_tokenizer
+from videolatent_cli.pipeline.embedding import open_embedder
+from videolatent_cli.pipeline.search import SearchRequest, search, search_by_picture
+
+
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very small SigLIP with random weights."""
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    size |= {"num_attention_heads": 2}
+    text = {"vocab_size": 200, "bos_token_id": 1, "eos_token_id": 3, "pad_token_id": 0}
+    config = SiglipConfig(
+        text_config=size | text | {"projection_size": 32},
+        vision_config=size | {"image_size": 32, "patch_size": 8},
+    )
+    folder = tmp_path_factory.mktemp("siglip")
+    SiglipModel(config).save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very small sentence-transformers model with random weights."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("bert")
+    config = BertConfig(
+        vocab_size=200,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    out = tmp_path_factory.mktemp("sentence")
+    words = Transformer(str(folder))
+    SentenceTransformer(modules=[words, Pooling(32)], device="cpu").save(str(out))
+    return out
+
+
+def test_pictures_are_found_by_pictures(media: Path, siglip: Path, tmp_path: Path) -> None:
+    run(media, embedder=f"siglip:{siglip}")
+    segments = all_segments()
+    assert {one.vector.shape for one in segments} == {(32,)}
+    for one in segments:
+        assert one.thumbnail is not None
+        (tmp_path / "look.jpg").write_bytes(one.thumbnail)
+        (best,) = search_by_picture(SearchRequest("", LIBRARY, 1), tmp_path / "look.jpg", None)
+        assert best.score == pytest.approx(1.0, abs=1e-5)
+        assert best.segment.content_id == one.content_id
+    assert len(names("red square")) >= 1
+    with pytest.raises(VideoError, match=r"no.jpg: file not found"):
+        search_by_picture(SearchRequest("", LIBRARY, 1), Path("no.jpg"), None)
+    assert ask("Which color moved first?").status == "ok"
+
+
+def test_cached_videos_are_seen_too(media: Path, siglip: Path) -> None:
+    run(media)
+    run(media, library=Path("other"), embedder=f"siglip:{siglip}")
+    found = search(SearchRequest("red square", Path("other"), 4, "vector"))
+    assert found
+    assert all(0 <= moment.score <= 1 for moment in found)
+
+
+def test_texts_by_sentences(media: Path, sentence: Path) -> None:
+    run(media, embedder=f"sentence:{sentence}")
+    for one in all_segments():
+        assert np.linalg.norm(one.vector) == pytest.approx(1.0, abs=1e-5)
+        (best,) = search(SearchRequest(one.text, LIBRARY, 1, "vector"))
+        assert best.score == pytest.approx(1.0, abs=1e-4)
+        assert best.segment.content_id == one.content_id
+
+
+def test_without_an_eye_a_picture_is_described(media: Path) -> None:
+    run(media)
+    for path in sorted(media.rglob("*.mp4")):
+        (best,) = search_by_picture(SearchRequest("", LIBRARY, 1), path, None, "cpu")
+        assert best.paths == (path,)
+        assert best.score > 0.8
+
+
+def test_a_library_keeps_to_its_embedder(media: Path, siglip: Path, tmp_path: Path) -> None:
+    run(media)
+    with pytest.raises(IncompatibleError, match=r"made with embedder_spec lexical, now it would"):
+        run(media, embedder=f"siglip:{siglip}")
+    copy = tmp_path / "model"
+    copy.mkdir()
+    for file in siglip.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    run(media, library=Path("other"), embedder=f"siglip:{copy}")
+    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-1] + b"x")
+    with pytest.raises(IncompatibleError, match=r"made with embedder siglip .*, now it would be"):
+        search(SearchRequest("red", Path("other")))
+
+
+def test_embedders_that_cannot_be_used(tmp_path: Path, sentence: Path) -> None:
+    for text in ("clip:x", "siglip:", "words"):
+        with pytest.raises(RecipeError, match=f"--embedder: must be lexical.*got '{text}'"):
+            open_embedder(text)
+    with pytest.raises(EnvironmentProblemError, match=r"holds no model \(config.json is missing"):
+        open_embedder(f"siglip:{tmp_path}")
+    with pytest.raises(EnvironmentProblemError, match=r"must be a SigLIP model .* got 'bert'"):
+        open_embedder(f"siglip:{sentence}")

@@ -1,0 +1,317 @@
+"""Libraries by words: subtitles, notes, renamed files, older layouts, lists of moments, clips."""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import lancedb
+import opentimelineio as otio
+import pytest
+
+from tests.conftest import Result
+from tests.factories import make_video
+from tests.libraries import LIBRARY, all_segments, ask, names, run
+from videolatent_cli.data.cross_video import cross_question
+from videolatent_cli.errors import DataError, IncompatibleError, RecipeError, VideoError
+from videolatent_cli.pipeline.evidence import cut_evidence
+from videolatent_cli.pipeline.index import IndexRequest
+from videolatent_cli.pipeline.library import library_problems, migrate_library, show_file
+from videolatent_cli.pipeline.search import SearchRequest, export_moments, search
+from videolatent_cli.pipeline.watch import changes
+from videolatent_cli.store.library_rows import FILES
+from videolatent_cli.video.clip import cut_clip
+from videolatent_cli.video.ffmpeg import ffmpeg_binary
+from videolatent_cli.video.probe import probe
+from videolatent_cli.video.scenes import scenes_between
+from videolatent_cli.video.segments import FixedSegments, parse_segments
+from videolatent_cli.video.subtitles import Line, read_subtitles, said_between
+
+SUBTITLES = """1
+00:00:01,000 --> 00:00:02,500
+<i>The harbour</i>
+
+2
+00:00:12,000 --> 00:00:13,000
+sleeps {\\an8}tonight
+"""
+
+
+def with_stream(video: Path, subtitles: Path, out: Path, codec: str) -> Path:
+    """Put subtitles into a copy of a video."""
+    command = [ffmpeg_binary(), "-y", "-loglevel", "error", "-i", video, "-i", subtitles]
+    subprocess.run([*command, "-c:v", "copy", "-c:s", codec, out], check=True)
+    return out
+
+
+# --- what is said
+
+
+def test_subtitles_beside_and_inside(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mp4", num_frames=150)
+    beside = tmp_path / "a.srt"
+    beside.write_text(SUBTITLES)
+    wanted = [Line(1.0, 2.5, "The harbour"), Line(12.0, 13.0, "sleeps tonight")]
+    assert read_subtitles(video, [beside], 0.0) == wanted
+    assert read_subtitles(video, [], 0.0) == []
+    for name, codec in (("s.mp4", "mov_text"), ("s.mkv", "srt"), ("w.webm.mkv", "webvtt")):
+        inside = with_stream(video, beside, tmp_path / name, codec)
+        assert read_subtitles(inside, [], 0.0) == wanted
+    assert read_subtitles(inside, [], 0.5)[0] == Line(0.5, 2.0, "The harbour")
+    assert said_between(wanted, 0.0, 10.0) == "The harbour"
+    assert said_between(wanted, 2.5, 12.5) == "sleeps tonight"
+    assert said_between([*wanted, *wanted], 0.0, 20.0) == "The harbour sleeps tonight"
+
+
+def test_broken_subtitles_are_named(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mp4")
+    for content in (b"\xff\xfe\x00", b"no subtitles"):
+        (tmp_path / "a.srt").write_bytes(content)
+        with pytest.raises(VideoError, match=r"a.srt: cannot be read as UTF-8 subtitles \("):
+            read_subtitles(video, [tmp_path / "a.srt"], 0.0)
+
+
+def test_what_is_said_is_found_and_changes(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    video = make_video(media / "a.mp4", num_frames=200)
+    (media / "a.en.srt").write_text(SUBTITLES)
+    assert run(media).new == 1
+    (found,) = search(SearchRequest("harbour tonight", LIBRARY, 1))
+    assert found.document()["said"] in ("The harbour", "sleeps tonight")
+    assert [one.said for one in all_segments()] == ["The harbour", "sleeps tonight"]
+    assert show_file(LIBRARY, video)["segments"][1]["said"] == "sleeps tonight"
+    pictures = [one.thumbnail for one in all_segments()]
+    (media / "a.en.srt").write_text(SUBTITLES.replace("harbour", "lighthouse"))
+    assert run(media).new == 1
+    assert [one.said for one in all_segments()] == ["The lighthouse", "sleeps tonight"]
+    assert [one.thumbnail for one in all_segments()] == pictures
+    (media / "a.en.srt").write_bytes(b"\xff")
+    assert run(media).new == 1
+    assert [one.said for one in all_segments()] == ["", ""]
+    assert library_problems(LIBRARY) == []
+
+
+def test_notes_are_found_filtered_and_kept(media: Path) -> None:
+    notes = media / "notes.csv"
+    notes.write_text("video,place,year\nval/000001.mp4,Rotterdam,1953\nval/no.mp4,nowhere,1\n")
+    run(media)
+    assert run(media, metadata=notes).new == 1
+    assert names("Rotterdam", count=1) == ["000001.mp4"]
+    assert names("red", where="notes LIKE '%Rotterdam%'") == ["000001.mp4"]
+    assert run(media).unchanged == 4
+    shown = show_file(LIBRARY, media / "val/000001.mp4")
+    assert shown["notes"] == {"place": "Rotterdam", "year": "1953"}
+    notes.write_text("place\nx\n")
+    with pytest.raises(DataError, match=r"notes.csv:2: video: is missing"):
+        run(media, metadata=notes)
+
+
+def test_a_renamed_file_is_found_by_its_new_name(media: Path) -> None:
+    run(media)
+    (media / "val/000000.mp4").rename(media / "lighthouse.mp4")
+    run(media)
+    (found,) = search(SearchRequest("lighthouse", LIBRARY, 1, "text"))
+    assert found.paths[0].name == "lighthouse.mp4"
+    shutil.copy(media / "lighthouse.mp4", media / "copy.mp4")
+    run(media)
+    assert search(SearchRequest("lighthouse", LIBRARY, 1, "text"))
+
+
+# --- layouts
+
+
+def test_a_library_of_the_first_layout_is_brought_up_to_date(media: Path) -> None:
+    run(media)
+    before = all_segments()
+    _as_first_layout()
+    with pytest.raises(IncompatibleError, match=r"has layout 1.*vl library migrate -L lib"):
+        names("red")
+    assert migrate_library(LIBRARY)
+    assert not migrate_library(LIBRARY)
+    after = all_segments()
+    assert [asdict(one) | {"vector": 0} for one in after] == [
+        asdict(one) | {"vector": 0} for one in before
+    ]
+    assert all((a.vector == b.vector).all() for a, b in zip(after, before, strict=True))
+    assert run(media).unchanged == 4
+    _as_first_layout()
+    assert run(media).unchanged == 4
+    assert library_problems(LIBRARY) == []
+    with pytest.raises(DataError, match="nowhere: holds no library"):
+        migrate_library(Path("nowhere"))
+
+
+def _as_first_layout() -> None:
+    """Rewrite the library as the first version had it."""
+    path = LIBRARY / "library.json"
+    stored = json.loads(path.read_text())
+    database = lancedb.connect(str(LIBRARY / "library.lancedb"))
+    for name in database.list_tables().tables:
+        part = name.split("_")[0]
+        table = database.open_table(name).to_arrow()
+        database.drop_table(name)
+        added = ["beside", "notes"] if part == "files" else ["said"]
+        old = "files" if part == "files" else "segments_0"
+        database.create_table(old, table.drop_columns(added))
+    embedder = f"{stored['embedder']} of descriptions by {stored.pop('descriptions')}"
+    del stored["embedder_spec"]
+    path.write_text(json.dumps(stored | {"version": 1, "embedder": embedder}))
+    assert FILES.names[-2:] == ["beside", "notes"]
+
+
+# --- cutting
+
+
+def test_scenes_are_cut_where_the_picture_changes(tmp_path: Path) -> None:
+    out = tmp_path / "scenes.mp4"
+    parts = [("red", 3), ("blue", 4), ("white", 2)]
+    command: list[str | Path] = [ffmpeg_binary(), "-y", "-loglevel", "error"]
+    for color, seconds in parts:
+        command += ["-f", "lavfi", "-i", f"color={color}:size=96x64:rate=25:duration={seconds}"]
+    subprocess.run([*command, "-filter_complex", "concat=n=3", out], check=True)
+    for rule in ("scenes", "scenedetect"):
+        cut = parse_segments(rule).cut(out, probe(out).duration_seconds)
+        starts = [start for start, _ in cut]
+        assert starts == pytest.approx([0.0, 3.0, 7.0], abs=0.26), rule
+        assert cut[-1][1] == pytest.approx(9.0)
+    still = make_video(tmp_path / "still.mp4", num_frames=20)
+    assert len(parse_segments("scenes").cut(still, 2.0)) == 1
+
+
+def test_scenes_are_no_shorter_than_a_second() -> None:
+    assert scenes_between([0.5, 2.0, 2.5, 9.5], 10.0) == [(0.0, 2.0), (2.0, 10.0)]
+    assert scenes_between([], 0.2) == [(0.0, 0.2)]
+
+
+def test_a_library_of_scenes(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", num_frames=30)
+    assert run(tmp_path / "a.mp4", segments=parse_segments("scenes")).segments >= 1
+    with pytest.raises(IncompatibleError, match="was made with segments scenes, now it would be"):
+        run(tmp_path / "a.mp4")
+
+
+# --- many videos
+
+
+@pytest.mark.parametrize(
+    ("text", "each"),
+    [
+        ("In which videos did the red square move?", "which: Did the red square move?"),
+        ("How many videos show a dog?", "count: Does the video show a dog?"),
+        ("which clip contains a lid", "which: Does the video contain a lid?"),
+        ("Which video has a cat", "which: Does the video have a cat?"),
+        ("in how many files is there a lid?", "count: Is there a lid?"),
+        ("Which color moved first?", None),
+        ("How many objects are there?", None),
+    ],
+)
+def test_questions_about_many_videos_are_put_to_each(text: str, each: str | None) -> None:
+    found = cross_question(text)
+    assert (found and f"{found.kind}: {found.each}") == each
+
+
+def test_many_videos_are_asked_and_counted(media: Path) -> None:
+    shutil.copy(media / "val/000000.mp4", media / "copy.mp4")
+    run(media)
+    asked = "Did the red circle move before the blue square?"
+    single = {}
+    for path in sorted((media / "val").glob("*.mp4")):
+        single[path.name] = ask(asked, under=f"val/{path.name}", min_score=0.0).answer
+    yes = sorted(name for name, answer in single.items() if answer == "yes")
+    which = "In which videos did the red circle move before the blue square?"
+    found = ask(which, under="val/", min_score=0.0)
+    assert found.answer == "; ".join(yes)
+    assert found.status == ("ok" if yes else "not_found")
+    count = ask(which.replace("which", "how many"), min_score=0.0)
+    assert (count.answer, count.status) == (str(len(yes)), "ok")
+    assert f"asked 4 of 4 segments: {asked}" in count.warnings
+    assert {Path(moment.video).name for moment in count.evidence} <= {*yes, "copy.mp4"}
+    part = ask("How many videos show a red circle?", most=2, min_score=0.0)
+    assert "asked 2 of 4 segments: Does the video show a red circle?" in part.warnings
+    none = ask("How many videos show a submarine?")
+    assert (none.status, none.evidence) == ("not_found", [])
+
+
+# --- out of the library
+
+
+def test_clips_of_the_evidence(media: Path, tmp_path: Path) -> None:
+    run(media)
+    answer = ask("Which color moved first?", min_score=0.0)
+    files = cut_evidence(answer, tmp_path / "clips")
+    assert len(files) == len(answer.evidence) > 0
+    for file, moment in zip(files, answer.evidence, strict=True):
+        length = moment.end_seconds - moment.start_seconds + 1.0 + min(1.0, moment.start_seconds)
+        assert probe(file).duration_seconds == pytest.approx(length, abs=0.6)
+    (tmp_path / "broken.mp4").write_bytes(b"x")
+    with pytest.raises(VideoError, match=r"broken.mp4: no clip can be cut at 1.00 s"):
+        cut_clip(tmp_path / "broken.mp4", 1.0, 2.0, tmp_path / "out.mp4")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_lists_for_players_and_editing_programs(media: Path) -> None:
+    (media / "val/000003.mp4").rename(media / "two words.mp4")
+    run(media)
+    request = SearchRequest("red", LIBRARY, 2)
+    moments = search(request)
+    for name in ("x.m3u", "x.edl", "x.otio"):
+        export_moments(request, moments, Path(name))
+    lines = Path("x.m3u").read_text().splitlines()
+    assert lines[0] == "#EXTM3U"
+    assert [line for line in lines if line.startswith("/")] == [str(m.paths[0]) for m in moments]
+    assert "#EXTVLCOPT:start-time=0.000" in lines
+    for name in ("x.edl", "x.otio"):
+        (track,) = otio.adapters.read_from_file(name).tracks
+        clips = [(c.name, c.source_range.duration.to_seconds()) for c in track.find_clips()]
+        assert clips == [(m.paths[0].name, pytest.approx(4.0)) for m in moments]
+    with pytest.raises(RecipeError, match=r"--export: must end in .m3u, .edl or .otio, got 'x.t'"):
+        export_moments(request, moments, Path("x.t"))
+
+
+def test_watching_tells_of_new_videos_only(tmp_path: Path) -> None:
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    told = changes(IndexRequest((folder,), LIBRARY, FixedSegments(10.0)))
+
+    def write() -> None:
+        (folder / "a.txt").write_text("x")
+        (folder / "a.mp4").write_text("x")
+
+    timer = threading.Timer(1.0, write)
+    timer.start()
+    next(told)
+    told.close()
+    timer.join()
+
+
+# --- what a disk does
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_or_read_only_disk_loses_nothing(
+    vl: Callable[..., Result], media: Path, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a small disk")
+    try:
+        full = vl("index", media, "-L", disk / "lib")
+        assert full.code == 5
+        assert "is full; free space and run the same command again" in full.stderr
+        subprocess.run(["mount", "-o", "remount,size=9m", disk], check=True)
+        assert vl("index", media, "-L", disk / "lib").code == 0
+        assert "sound" in vl("library", "verify", "-L", disk / "lib").stdout
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        assert "val/" in vl("search", "red", "-L", disk / "lib", "-f").stdout
+        refused = vl("index", media, "-L", disk / "lib")
+        assert refused.code == 5
+        assert "lib/.writer.lock: is read-only; name another folder" in refused.stderr
+    finally:
+        subprocess.run(["umount", disk], check=True)
