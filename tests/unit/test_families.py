@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -113,13 +113,16 @@ def test_text_goes_on_after_the_last_moment_of_a_long_video(tmp_path: Path) -> N
     assert int(positions[0].max()) > int(positions[1:].max())
 
 
-def test_a_row_of_a_padded_batch_equals_a_batch_of_one(folder: Path) -> None:
+@pytest.mark.parametrize("view", ["latents", "question"])
+def test_a_row_of_a_padded_batch_equals_a_batch_of_one(
+    folder: Path, view: Literal["latents", "question"]
+) -> None:
     model = VideoLatent(load(folder), LATENT).eval()
     batch = make_batch(model.backbone)
     assert not bool(batch.head.mask.all())
-    whole = model(batch, bottleneck=True)
+    whole = model(batch, bottleneck=view)
     for row in range(4):
-        alone = model(one_row(batch, row), bottleneck=True)
+        alone = model(one_row(batch, row), bottleneck=view)
         length = alone.answer_logits.shape[1]
         for ours, single in (
             (whole.answer_logits, alone.answer_logits),

@@ -11,6 +11,7 @@ from tests.factories import frame_batch, make_batch, one_row, small_backbone, sm
 from videolatent_cli.model.batch import Batch, Padded, Prompter
 from videolatent_cli.model.generate import generate, score_choices
 from videolatent_cli.model.injection import LatentInjection, Memory, make_memory
+from videolatent_cli.model.rollout import Rollout
 from videolatent_cli.model.teacher import TeacherWeights
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import answer_loss
@@ -88,7 +89,7 @@ def test_latents_off_is_the_plain_backbone(small_folder: Path, model: VideoLaten
 def test_controls_have_their_shapes(small_folder: Path, blocks: tuple[int, int]) -> None:
     latent = Latent(num_blocks=blocks[0], latents_per_block=blocks[1], relook_heads=2)
     model = small_model(small_folder, latent)
-    out = model(make_batch(model), bottleneck=bool(latent.num_latents))
+    out = model(make_batch(model), bottleneck="latents" if latent.num_latents else None)
     assert out.rollout is not None
     assert out.rollout.latents.shape == (4, latent.num_latents, 32)
     assert (out.bottleneck_logits is not None) == bool(latent.num_latents)
@@ -232,17 +233,28 @@ def test_attention_counts_frame_groups_whatever_the_size_of_the_video(
     assert torch.allclose(looked[1, :, 0], weights[1, :, :per_group].sum(-1))
 
 
-def test_bottleneck_sees_the_video_only_through_the_latents(model: VideoLatent) -> None:
+@pytest.mark.parametrize("view", ["latents", "question"])
+def test_bottleneck_sees_the_video_only_through_the_latents(
+    model: VideoLatent, view: Literal["latents", "question"]
+) -> None:
     batch = make_batch(model, (0,))
-    other = make_batch(model, (7,))
-    question = model.open(batch)
-    rollout = model.think(question)
-    changed = model.think(model.open(other))
+    rollout = model.think(model.open(batch))
+    changed = model.think(model.open(make_batch(model, (7,))))
     answers = model.backbone.embed(batch.answer.ids)
-    same = model._bottleneck_logits(batch, rollout, answers)
-    assert torch.equal(same, model._bottleneck_logits(batch, rollout, answers))
-    assert not torch.allclose(same, model._bottleneck_logits(batch, changed, answers))
-    assert rollout.latent_state().length == LATENT.num_latents
+
+    def blind(seen: Rollout, asked: Batch) -> torch.Tensor:
+        state = seen.latent_state()
+        assert state.length == LATENT.num_latents
+        if view == "question":
+            state = model._question_alone(asked, seen).joined(state)
+        return model._bottleneck_logits(asked, state, answers)
+
+    same = model(batch, bottleneck=view).bottleneck_logits
+    assert torch.equal(same, blind(rollout, batch))
+    assert not torch.allclose(same, blind(changed, batch))
+    ids = batch.question.ids.flip(1)
+    other = dataclasses.replace(batch, question=Padded(ids, batch.question.mask))
+    assert torch.allclose(same, blind(rollout, other)) == (view == "latents")
 
 
 def test_teacher_has_no_gradient_and_differs_from_the_student(model: VideoLatent) -> None:

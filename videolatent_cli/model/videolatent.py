@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from videolatent_cli.model.state import Extension, State
     from videolatent_cli.model.teacher import TeacherWeights
     from videolatent_cli.recipe.schema import Latent
+
+
+BottleneckView = Literal["latents", "question"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class VideoLatent(nn.Module):
         batch: Batch,
         teacher: TeacherWeights | None = None,
         layers: tuple[int, ...] = (),
-        bottleneck: bool = False,
+        bottleneck: BottleneckView | None = None,
     ) -> Pass:
         """Return everything that the objectives need of one micro batch.
 
@@ -144,7 +147,7 @@ class VideoLatent(nn.Module):
             batch: On the model's device.
             teacher: Whose weights the hindsight teacher has; None: no teacher.
             layers: Layers at which student and teacher are compared.
-            bottleneck: Also answer from question and latents alone.
+            bottleneck: Also answer without the video, from latents alone or question and latents.
         """
         question = self.open(batch)
         if self.injection is None:
@@ -155,7 +158,12 @@ class VideoLatent(nn.Module):
         seen: tuple[Tensor, ...] = ()
         if teacher is not None:
             seen = thought_states(self.hindsight(batch, rollout, teacher, layers), rollout)
-        blind = self._bottleneck_logits(batch, rollout, answers) if bottleneck else None
+        blind = None
+        if bottleneck is not None:
+            state = rollout.latent_state()
+            if bottleneck == "question":
+                state = self._question_alone(batch, rollout).joined(state)
+            blind = self._bottleneck_logits(batch, state, answers)
         return Pass(logits, rollout, seen, blind)
 
     def _plain_logits(
@@ -184,24 +192,24 @@ class VideoLatent(nn.Module):
             hidden = torch.cat((end_hidden, out.hidden), 1)
         return self.backbone.logits(hidden)
 
-    def _bottleneck_logits(
-        self, batch: Batch, rollout: Rollout, answers: Float[Tensor, "batch answer dim"]
-    ) -> Float[Tensor, "batch answer vocab"]:
-        """Return answer logits that see the video only through the latents' keys and values.
+    def _question_alone(self, batch: Batch, rollout: Rollout) -> State:
+        """Return the state of the questions without their videos.
 
-        Choice: the question runs alone at the positions it has in the full prompt, so that the
-        latents' keys keep their distances; then end marker and answer follow.
+        Choice: they stand at the positions that they have in the full prompt, so that the latents'
+        keys keep their distances.
         """
-        assert self.injection is not None
-        rows = len(answers)
         embeds = self.backbone.embed(batch.question.ids)
         start = rollout.question_state.next_position - batch.question.mask.sum(1)
-        empty = self.backbone.empty_state(rows)
-        alone = self.backbone.extend(
-            embeds, type(empty)(empty.layers, empty.mask, start), batch.question.mask
-        )
-        state = alone.state.joined(rollout.latent_state())
-        end = self.injection.end.to(embeds.dtype).expand(rows, 1, -1)
+        empty = replace(self.backbone.empty_state(len(embeds)), next_position=start)
+        return self.backbone.extend(embeds, empty, batch.question.mask).state
+
+    def _bottleneck_logits(
+        self, batch: Batch, state: State, answers: Float[Tensor, "batch answer dim"]
+    ) -> Float[Tensor, "batch answer vocab"]:
+        """Return answer logits on a state that knows the video only by the latents."""
+        assert self.injection is not None
+        rows = len(answers)
+        end = self.injection.end.to(answers.dtype).expand(rows, 1, -1)
         moves = torch.cat((self.injection.moves(rows, 1), batch.answer.mask[:, :-1]), 1)
         out = self.backbone.extend(torch.cat((end, answers[:, :-1]), 1), state, moves=moves)
         return self.backbone.logits(out.hidden)

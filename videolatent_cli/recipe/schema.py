@@ -124,7 +124,9 @@ class Loss(Section):
     diversity_queue: int = Field(256, ge=0)
     """Latents of earlier triplets that count for the deviation."""
     bottleneck_weight: float = Field(1.0, ge=0)
-    """Weight of answering from question and latents alone (ours; 0 is the paper's pair)."""
+    """Weight of answering without the video, from the latents (ours; 0 is the paper's pair)."""
+    bottleneck_view: Literal["latents", "question"] = "question"
+    """What that answer sees: the latents alone, or the question, read without the video, too."""
     bottleneck_full_fraction: float = Field(0.3, ge=0, le=1)
     """Fraction of the steps in which the bottleneck is always applied."""
     bottleneck_final_probability: float = Field(0.25, ge=0, le=1)

@@ -100,7 +100,7 @@ class SelfForcing(nn.Module):
             batch,
             teacher=self.teacher if weights.alignment else None,
             layers=self.layers,
-            bottleneck=bool(weights.bottleneck),
+            bottleneck=self.loss.bottleneck_view if weights.bottleneck else None,
         )
         answer = batch.answer
         by_triplet = answer_losses(out.answer_logits, answer.ids, answer.mask)
