@@ -40,7 +40,9 @@ _ROUNDING_SECONDS = Fraction(1, 1_000_000)
 """A moment this close before a frame counts as the frame's own."""
 _PACKETS_FOR_RATE = 100
 _SEEK_SLACK_SECONDS = 0.002
-"""How far before the first wanted frame a seek aims; ffmpeg's clock for seeks is coarse."""
+"""How far behind the first wanted frame a seek aims; ffmpeg's clock for seeks is coarse. It lands on
+the key frame before, which may be the wanted frame itself; what comes before that is not selected.
+"""
 _SCALER = "bicubic+accurate_rnd+full_chroma_inp"
 
 
@@ -240,16 +242,18 @@ def _run(
 ) -> dict[Fraction, NDArray[np.uint8]]:
     """Run ffmpeg once and return the frames whose time is one of those wanted."""
     options: dict[str, Any] = {"copyts": None}
+    queue: dict[str, int] = {}
     if seek:
-        before = float(wanted[0].seconds) - _SEEK_SLACK_SECONDS
-        options |= {"seek_timestamp": 1, "ss": f"{before:.6f}"}
+        aim = float(wanted[0].seconds) + _SEEK_SLACK_SECONDS
+        options |= {"seek_timestamp": 1, "ss": f"{aim:.6f}", "noaccurate_seek": None}
+        queue = {"thread_queue_size": 1}  # nothing is decoded ahead that no one wants
     if threads:
         options["threads"] = threads
     half = ask.info.tick_seconds / 2
     moments = "+".join(
         f"between(t,{float(w.seconds - half):.9f},{float(w.seconds + half):.9f})" for w in wanted
     )
-    stream = _input(ask, **options).filter("select", moments)
+    stream = _input(ask, **options, **queue).filter("select", moments)
     width, height = ask.decoded_size_px
     if not ask.resize_in_torch:
         stream = stream.filter("format", "gbrp").filter(
@@ -265,6 +269,7 @@ def _run(
         pix_fmt="rgb24",
         fps_mode="passthrough",
         **{"frames:v": len(wanted)},
+        **queue,
     )
     raw, log = execute(node, ask.info.path, ask.timeout_seconds)
     times = reported_times(log)
