@@ -344,6 +344,34 @@ def test_epochs_give_steps(small_folder: Path, cache_dir: Path, tmp_path: Path) 
     assert "would train" in check_training(request(recipe, tmp_path / "run", cache_dir))
 
 
+def test_batches_by_tokens(small_folder: Path, cache_dir: Path, tmp_path: Path) -> None:
+    def recipe(budget: int = 500, tier: str = "features") -> Recipe:
+        training = (
+            f"{{max_steps: 4, tokens_per_batch: {budget}, triplets_per_video: 2, "
+            "gradient_accumulation_steps: 2, learning_rate: 1e-3, checkpoint_every_steps: 2}"
+        )
+        return make_recipe(small_folder, training=training, cache=f"{{tier: {tier}}}")
+
+    train(request(recipe(), tmp_path / "whole", cache_dir))
+    log = list(RunDir(tmp_path / "whole").read_log())
+    assert max(line["num_tokens"] for line in log) <= 2 * 500
+    assert max(line["num_triplets"] for line in log) > 4
+    train(request(recipe(tier="frames"), tmp_path / "frames", cache_dir))
+    again = RunDir(tmp_path / "frames").read_log()
+    assert [line["loss"] for line in again] == [line["loss"] for line in log]
+    with pytest.raises(
+        RecipeError, match=r"training.tokens_per_batch: must be at least \d+, which"
+    ):
+        train(request(recipe(100), tmp_path / "small", cache_dir))
+    for changed, what in (
+        ("cache.tier=none", "does not know how long videos are"),
+        ("training.videos_per_batch=2", "set one of them"),
+    ):
+        budget = ("training.tokens_per_batch=500", "training.videos_per_batch=1")
+        with pytest.raises(RecipeError, match=what):
+            make_recipe(small_folder, (*budget, changed))
+
+
 # --- evaluate, ask
 
 

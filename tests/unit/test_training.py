@@ -3,12 +3,13 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.factories import make_batch, make_recipe, small_backbone
+from tests.factories import make_batch, make_recipe, one_row, small_backbone
 from videolatent_cli.data.dataset import Dataset
 from videolatent_cli.data.triplets import Triplet
 from videolatent_cli.errors import DataError, ResourceError
@@ -27,7 +28,7 @@ from videolatent_cli.training.optimizer import (
     optimizer_tensors,
     set_rate,
 )
-from videolatent_cli.training.sampler import GroupSampler
+from videolatent_cli.training.sampler import BudgetSampler, GroupSampler
 from videolatent_cli.training.step import SelfForcing
 
 
@@ -74,6 +75,66 @@ def test_sampler_seeks_and_shuffles() -> None:
     assert sampler.indices(0) != GroupSampler(40, 4, 1).indices(0)
     with pytest.raises(ValueError, match="needs at least one group, got 0"):
         GroupSampler(0, 4, 0)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=200), st.integers(0, 3))
+def test_a_budget_holds_and_every_group_is_seen_once(lengths: list[int], seed: int) -> None:
+    sampler = BudgetSampler(lengths, 100, seed)
+    for epoch in range(2):
+        start = epoch * sampler.batches_per_epoch
+        batches = [sampler.indices(start + i) for i in range(sampler.batches_per_epoch)]
+        assert sorted(g for batch in batches for g in batch) == list(range(len(lengths)))
+        assert all(len(b) * max(lengths[g] for g in b) <= 100 for b in batches)
+    assert BudgetSampler(lengths, 100, seed).indices(start) == batches[0]
+
+
+def test_a_budget_leaves_little_padding_and_shuffles() -> None:
+    lengths = [int(n) for n in np.random.default_rng(0).integers(100, 4000, 2000)]
+    sampler = BudgetSampler(lengths, 16_000, 0)
+    batches = [sampler.indices(i) for i in range(sampler.batches_per_epoch)]
+    padded = sum(len(b) * max(lengths[g] for g in b) for b in batches)
+    assert padded < 1.1 * sum(lengths)
+    later = [sampler.indices(sampler.batches_per_epoch + i) for i in range(len(batches))]
+    assert {frozenset(b) for b in later} != {frozenset(b) for b in batches}
+    for wrong in ([], [101]):
+        with pytest.raises(ValueError, match="needs groups of 1 to 100 tokens, got"):
+            BudgetSampler(wrong, 100, 0)
+
+
+class Parts:
+    """A feed of given micro batches."""
+
+    def __init__(self, *batches: Batch) -> None:
+        self._batches = batches
+
+    def batch(self, index: int) -> Batch:
+        return self._batches[index % len(self._batches)]
+
+
+def test_every_triplet_counts_the_same_in_micro_batches_of_any_size(small_folder: Path) -> None:
+    recipe = make_recipe(small_folder, latent="null")
+    whole = make_batch(build_model(recipe), (0, 1))
+    cut = [one_row(whole, row) for row in range(4)]
+    found = []
+    for feed, count in ((Parts(whole), 1), (Parts(*cut), 4), (Parts(whole, cut[0]), 2)):
+        training = recipe.training.model_copy(update={"gradient_accumulation_steps": count})
+        model = build_model(recipe)
+        model.backbone.make_trainable(recipe.backbone)
+        module = SelfForcing(model, recipe)
+        steps = train_steps(
+            module,
+            make_optimizer(module, training),
+            make_schedule(training, 1),
+            feed,
+            training,
+            first_step=0,
+            total_steps=1,
+        )
+        found += [(one.loss, one.grad_norm) for one in steps]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    module = SelfForcing(build_model(recipe), recipe)
+    first = float(module(cut[0], module.weights_at(0, 1)).parts["answer"])
+    assert found[2][0] == pytest.approx((4 * found[0][0] + first) / 5, rel=1e-4)
 
 
 # --- optimizer

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from videolatent_cli.errors import printable
 from videolatent_cli.model.cached import features_row, frames_row, row_features, row_frames
-from videolatent_cli.model.features import only_seen
+from videolatent_cli.model.features import Layout, only_seen
 from videolatent_cli.store import cache_key
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.probe import content_id
@@ -102,6 +103,25 @@ class VideoSource:
             if key not in found:
                 found[key] = self.row(clip, self.decode(clip))
         return [found[key] for key in keys]
+
+    def layouts(self, clips: Sequence[Clip]) -> list[Layout]:
+        """Return the layouts of clips that are in the cache; no features are read."""
+        assert self.cache is not None
+        keys = [self.key(clip) for clip in clips]
+        about = self.cache.about(keys)
+        return [self._layout(about[key]) for key in keys]
+
+    def _layout(self, row: dict[str, Any]) -> Layout:
+        """Return the layout of a row of this source's tier."""
+        if self.tier == _FRAMES:
+            _, height, width, _ = row["shape"]
+            return self.backbone.layout(np.array(row["pts_seconds"]), width, height)
+        groups, rows, columns = row["grid"]
+        return Layout(
+            (groups, rows, columns),
+            torch.tensor(row["group_seconds"], dtype=torch.float64),
+            torch.tensor(row["pts_seconds"], dtype=torch.float64),
+        )
 
     def frames(self, clips: Sequence[Clip]) -> list[FrameBatch]:
         """Return the frames of clips, from the cache if this source is of that tier."""

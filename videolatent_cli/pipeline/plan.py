@@ -18,7 +18,7 @@ from videolatent_cli.model.load import build_model, sampling_of
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.prepare import cache_status, clips_of, open_source, recipe_dataset
 from videolatent_cli.recipe.data_schema import EventWorldData
-from videolatent_cli.training.feed import TripletFeed
+from videolatent_cli.training.feed import Lengths, TripletFeed
 from videolatent_cli.video.probe import probe
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     model = build_model(recipe)
     spec = sampling_of(recipe, model)
     prompter = Prompter(model.backbone)
-    extra = _latent_positions(recipe)
+    extra = recipe.latent.num_positions if recipe.latent is not None else 0
     triplets = dataset.splits[TRAIN]
     asked = [Clip(dataset.path(triplet), triplet.window) for triplet in triplets]
     visual = {
@@ -135,7 +135,8 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
     cached = cache_status(source, clips, cache_dir).cached
-    feed = TripletFeed(dataset, source, recipe.training, live_frames=False)
+    lengths = Lengths(visual, extra)
+    feed = TripletFeed(dataset, source, recipe.training, live_frames=False, lengths=lengths)
     checkpoint = find_checkpoint(run_dir)
     per_batch = recipe.training.videos_per_batch * recipe.training.triplets_per_video
     width = 4 * model.backbone.dim
@@ -143,6 +144,7 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     if recipe.training.triplets_per_video > 1:
         prefix = sum(visual.values()) / len(visual)
         shared -= prefix * (per_batch - recipe.training.videos_per_batch)
+    shared = float(recipe.training.tokens_per_batch or shared)
     return Plan(
         run_dir=run_dir,
         triplets=len(tokens),
@@ -157,13 +159,6 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
         memory_bytes=_memory(model, shared),
         seconds_per_step=_seconds(model, shared * recipe.training.gradient_accumulation_steps),
     )
-
-
-def _latent_positions(recipe: Recipe) -> int:
-    """Return the positions that markers, slots and latents take."""
-    if recipe.latent is None:
-        return 0
-    return 2 + recipe.latent.latents_per_block + recipe.latent.num_latents
 
 
 def _layout(

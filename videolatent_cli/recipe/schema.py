@@ -99,6 +99,11 @@ class Latent(Section):
         """K, all latents of a triplet."""
         return self.num_blocks * self.latents_per_block
 
+    @property
+    def num_positions(self) -> int:
+        """Markers, slots and latents of a triplet."""
+        return 2 + self.latents_per_block + self.num_latents
+
 
 class Loss(Section):
     """Weights and schedules of latent self-forcing; cross-entropy has weight 1."""
@@ -142,6 +147,9 @@ class Training(Section):
     """Passes over the data where `max_steps` is null."""
     videos_per_batch: int = Field(1, ge=1)
     """Videos of a micro batch; their visual prefix is computed once each."""
+    tokens_per_batch: int | None = Field(None, ge=1)
+    """Most positions of a micro batch, in place of `videos_per_batch`: videos of like length meet,
+    as many as fit, so that hardly anything is padding; every triplet counts the same."""
     triplets_per_video: int = Field(1, ge=1)
     """Most triplets that share one video's prefix in a micro batch."""
     gradient_accumulation_steps: int = Field(64, ge=1)
@@ -255,6 +263,16 @@ class Recipe(Section):
                 stream and self.training.max_steps is None,
                 "training.max_steps is null, but data.type eventworld_stream has no end; "
                 "set training.max_steps",
+            ),
+            (
+                self.training.tokens_per_batch is not None and self.cache.tier == "none",
+                "training.tokens_per_batch is set, but cache.tier none does not know how long "
+                "videos are; set cache.tier to features or frames",
+            ),
+            (
+                self.training.tokens_per_batch is not None and self.training.videos_per_batch > 1,
+                f"training.videos_per_batch is {self.training.videos_per_batch}, but "
+                "tokens_per_batch decides; set one of them",
             ),
             (
                 self.backbone.weights == "random" and self.backbone.train != "full",

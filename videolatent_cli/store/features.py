@@ -151,6 +151,12 @@ class FeatureCache:
             found += self._fetch(wanted[start : start + _ROWS_AT_ONCE])
         return dict(zip(wanted, found, strict=True))
 
+    def about(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the plain columns of those rows that are there, by key; no payload is read."""
+        wanted = set(keys)
+        rows = self._scan(["key", "shape", "grid", "pts_seconds", "group_seconds"]).to_pylist()
+        return {row["key"]: row for row in rows if row["key"] in wanted}
+
     def _fetch(self, keys: Sequence[str]) -> list[CachedVideo]:
         """Return a few different rows in the order asked."""
         ids = [self._row_ids[key] for key in keys]

@@ -13,13 +13,16 @@ from videolatent_cli.data.dataset import TRAIN
 from videolatent_cli.data.eventworld import FPS, SPEC_VERSION, render
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.data.prompts import question_text
+from videolatent_cli.errors import RecipeError
 from videolatent_cli.model.batch import Example, Prompter
 from videolatent_cli.model.source import Clip
 from videolatent_cli.recipe import digest
-from videolatent_cli.training.sampler import GroupSampler
+from videolatent_cli.training.sampler import BudgetSampler, GroupSampler
 from videolatent_cli.video.frames import FrameBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from videolatent_cli.data.dataset import Dataset
     from videolatent_cli.data.eventworld import World
     from videolatent_cli.data.triplets import Triplet
@@ -115,18 +118,76 @@ def collate_groups(groups: list[Group], source: VideoSource, prompter: Prompter)
     return prompter.collate(features, examples)
 
 
+@dataclass(frozen=True)
+class Lengths:
+    """Positions that do not depend on a question."""
+
+    head: Mapping[Clip, int]
+    """Of the prompt up to and with the video."""
+    latents: int
+    """Of markers, slots and latents of a triplet."""
+
+
+def group_lengths(groups: Sequence[Group], lengths: Lengths, prompter: Prompter) -> list[int]:
+    """Return the positions of each group: its video once, each triplet as long as the longest."""
+    asked = prompter.questions([question_text(t) for group in groups for t in group.triplets])
+    answers = prompter.answers([t.answer for group in groups for t in group.triplets])
+    texts = iter([len(q) + len(a) for q, a in zip(asked, answers, strict=True)])
+    found = []
+    for group in groups:
+        longest = max(islice(texts, len(group.triplets)))
+        found.append(lengths.head[group.clip] + len(group.triplets) * (longest + lengths.latents))
+    return found
+
+
 class TripletFeed:
     """Micro batches of a data set's training triplets, their videos from a source."""
 
     def __init__(
-        self, dataset: Dataset, source: VideoSource, training: Training, *, live_frames: bool
+        self,
+        dataset: Dataset,
+        source: VideoSource,
+        training: Training,
+        *,
+        live_frames: bool,
+        lengths: Lengths | None = None,
     ) -> None:
+        """Choose the order.
+
+        Args:
+            dataset: Where triplets come from.
+            source: Where videos come from.
+            training: Size and order of batches.
+            live_frames: Whether batches hold frames, for a vision tower that learns.
+            lengths: Needed where `training.tokens_per_batch` is set.
+
+        Raises:
+            RecipeError: Where a video's triplets alone are above the budget.
+        """
         self._groups = make_groups(dataset, TRAIN, training.triplets_per_video)
         self._source = source
         self._live_frames = live_frames
         self._prompter = Prompter(source.backbone)
-        self._sampler = GroupSampler(len(self._groups), training.videos_per_batch, training.seed)
+        self._sampler = self._make_sampler(training, lengths)
         self.fingerprint = dataset.fingerprint
+
+    def _make_sampler(
+        self, training: Training, lengths: Lengths | None
+    ) -> GroupSampler | BudgetSampler:
+        """Return the order of micro batches."""
+        budget = training.tokens_per_batch
+        if budget is None:
+            return GroupSampler(len(self._groups), training.videos_per_batch, training.seed)
+        assert lengths is not None, "a budget needs lengths"
+        found = group_lengths(self._groups, lengths, self._prompter)
+        longest = max(range(len(found)), key=found.__getitem__)
+        if found[longest] > budget:
+            raise RecipeError(
+                f"training.tokens_per_batch: must be at least {found[longest]}, which the triplets "
+                f"of {self._groups[longest].clip.path} take, got {budget}; raise it, or lower "
+                "video.max_frames or training.triplets_per_video"
+            )
+        return BudgetSampler(found, budget, training.seed)
 
     def num_steps(self, training: Training) -> int:
         """Return the optimizer steps of a training."""

@@ -45,7 +45,7 @@ class StepResult:
     """Steps done, this one included."""
     loss: float
     parts: dict[str, float]
-    """Each part of the loss before its weight, mean over micro batches."""
+    """Each part of the loss before its weight, mean over triplets."""
     latents: dict[str, float]
     """Diagnostics of the last micro batch's latents."""
     learning_rate: float
@@ -117,6 +117,10 @@ def _update(
     """Make the optimizer step; return the norms of all gradients and of the latents' module."""
     trained = [p for p in module.parameters() if p.requires_grad]
     processes.sum_gradients(trained)
+    triplets = sum(one.num_triplets for one in micro)
+    for parameter in trained:
+        if parameter.grad is not None:
+            parameter.grad /= triplets
     for one in micro:
         module.remember(one.latents, one.teacher)
     injection = module.model.injection
@@ -138,18 +142,19 @@ def _result(
     seconds: float,
 ) -> StepResult:
     """Return what a step says of itself."""
+    triplets = sum(one.num_triplets for one in micro)
     return StepResult(
         step=step,
-        loss=sum(one.loss for one in micro) / len(micro),
+        loss=sum(one.loss * one.num_triplets for one in micro) / triplets,
         parts={
-            name: sum(one.parts[name] for one in micro) / len(micro)
+            name: sum(one.parts[name] * one.num_triplets for one in micro) / triplets
             for name in sorted(micro[0].parts)
         },
         latents=_diagnostics(module, micro[-1]),
         learning_rate=learning_rate,
         grad_norm=norms[0],
         latent_grad_norm=norms[1],
-        num_triplets=sum(one.num_triplets for one in micro),
+        num_triplets=triplets,
         num_tokens=sum(one.num_tokens for one in micro),
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(module.model.backbone.device),
@@ -178,7 +183,8 @@ def _micro_step(
     torch.manual_seed(training.seed * 1_000_003 + place)
     try:
         losses = module(batch, weights)
-        (losses.total / count).backward()
+        # Sums over triplets, divided once all are there: each counts the same, wherever it is.
+        (losses.total * len(batch.video_index)).backward()
     except torch.OutOfMemoryError:
         raise _out_of_memory(place // count, batch) from None
     total = float(losses.total.detach())
@@ -201,7 +207,7 @@ def _out_of_memory(step: int, batch: Batch) -> ResourceError:
     return ResourceError(
         f"step {step + 1}: out of GPU memory with {len(sizes)} triplets of {batch.num_tokens} "
         f"tokens in all, the largest '{batch.names[largest]}' with {sizes[largest]}; lower "
-        "training.videos_per_batch, video.max_pixels or video.max_frames"
+        "training.videos_per_batch or tokens_per_batch, video.max_pixels or video.max_frames"
     )
 
 

@@ -40,8 +40,8 @@ _ROUNDING_SECONDS = Fraction(1, 1_000_000)
 """A moment this close before a frame counts as the frame's own."""
 _PACKETS_FOR_RATE = 100
 _SEEK_SLACK_SECONDS = 0.002
-"""How far behind the first wanted frame a seek aims; ffmpeg's clock for seeks is coarse. It lands on
-the key frame before, which may be the wanted frame itself; what comes before that is not selected.
+"""How far behind the first wanted frame a seek aims; ffmpeg's clock for seeks is coarse. It lands
+on the key frame before, which may be that frame itself; what is not wanted is not selected.
 """
 _SCALER = "bicubic+accurate_rnd+full_chroma_inp"
 
