@@ -364,7 +364,7 @@ def test_batches_by_tokens(small_folder: Path, cache_dir: Path, tmp_path: Path) 
     ):
         train(request(recipe(100), tmp_path / "small", cache_dir))
     for changed, what in (
-        ("cache.tier=none", "does not know how long videos are"),
+        ("cache.tier=none", "knows no lengths"),
         ("training.videos_per_batch=2", "set one of them"),
     ):
         budget = ("training.tokens_per_batch=500", "training.videos_per_batch=1")

@@ -65,9 +65,8 @@ def index(  # noqa: PLR0913 - the options of the command
     from videolatent_cli.pipeline.watch import changes
     from videolatent_cli.video.segments import parse_segments
 
-    rule = parse_segments(segments)
     how = (embedder, metadata, include, jobs, prune, retry_failed, wait)
-    request = IndexRequest(tuple(paths), library, rule, *how)
+    request = IndexRequest(tuple(paths), library, parse_segments(segments), *how)
 
     def bring_up_to_date() -> IndexReport:
         with progress_bars() as show:

@@ -266,8 +266,7 @@ class Recipe(Section):
             ),
             (
                 self.training.tokens_per_batch is not None and self.cache.tier == "none",
-                "training.tokens_per_batch is set, but cache.tier none does not know how long "
-                "videos are; set cache.tier to features or frames",
+                "training.tokens_per_batch is set, but cache.tier none knows no lengths; change it",
             ),
             (
                 self.training.tokens_per_batch is not None and self.training.videos_per_batch > 1,
