@@ -36,7 +36,7 @@ LEAKS = ("leak_nothing", "leak_ends", "leak_shuffled")
 PRESETS: dict[str, tuple[int, list[str]]] = {
     "cpu": (1, []),
     "gpu": (
-        10,
+        5,
         [
             "data.num_videos=8000",
             "data.num_eval_videos=1000",
