@@ -295,6 +295,13 @@ def test_seen_things_are_found(media: Path) -> None:
         assert best.score > 0.8
 
 
+def test_the_best_score_comes_first(media: Path) -> None:
+    run(media)
+    for query in ("red square moves up", "blue circle", "triangle"):
+        scores = [moment.score for moment in search(SearchRequest(query, LIBRARY, 4))]
+        assert scores == sorted(scores, reverse=True)
+
+
 def test_near_duplicates_are_one_hit() -> None:
     library = small_library()
     vector = lexical_vectors(["red square"])[0]

@@ -93,6 +93,7 @@ class LexicalEmbedder:
     name = NAME
     dim = DIM
     sees = False
+    ranks = True
     least_score = 0.22
     """Below this no moment counts as found. Calibrated by `python -m benchmarks library`."""
 

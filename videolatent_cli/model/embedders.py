@@ -36,6 +36,7 @@ class _ModelEmbedder:
     """What embedders of a folder share: a name, and scores that are cosines."""
 
     kind: str
+    ranks = False
     least_score = 0.0
     """Not calibrated: every moment counts as found until `--min-score` says more."""
 

@@ -33,6 +33,10 @@ class Embedder(Protocol):
         """Whether vectors come from pictures, not from texts."""
 
     @property
+    def ranks(self) -> bool:
+        """Whether the score is a better order than the ranks that LanceDB fuses."""
+
+    @property
     def least_score(self) -> float:
         """Score from which a moment counts as found."""
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from videolatent_cli.store.library_rows import FileRow, SegmentRow
 
 SearchMode = Literal["hybrid", "vector", "text"]
+_DEEPER = 3
+"""Times as many moments are looked up where their order is then decided by the score."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,15 @@ class LibrarySearch:
         library = self._library
         shown = _files_by_content(library, request)
         by_vector = vector if request.mode != "text" else None
-        hits = library.segments.search(request.count, by_vector, words, set(shown))
+        ranks = self.embedder.ranks
+        count = _DEEPER * request.count if ranks else request.count
+        hits = library.segments.search(count, by_vector, words, set(shown))
         moments = [
             self._moment(hit.segment, request.query, vector, shown, len(hit.alike)) for hit in hits
         ]
-        return [moment for moment in moments if moment.score >= request.min_score]
+        if ranks:
+            moments.sort(key=lambda moment: -moment.score)
+        return [m for m in moments[: request.count] if m.score >= request.min_score]
 
     def _moment(
         self,
