@@ -68,6 +68,12 @@ def test_pictures_are_found_by_pictures(media: Path, siglip: Path, tmp_path: Pat
         (best,) = search_by_picture(SearchRequest("", LIBRARY, 1), tmp_path / "look.jpg", None)
         assert best.score == pytest.approx(1.0, abs=1e-5)
         assert best.segment.content_id == one.content_id
+    video = sorted(media.rglob("*.mp4"))[0]
+    request = SearchRequest("", LIBRARY, 1, "text")
+    assert search_by_picture(request, video, None)[0].score > 0.5
+    (tmp_path / "broken.jpg").write_bytes(b"x")
+    with pytest.raises(VideoError, match=r"broken.jpg: no frame can be decoded"):
+        search_by_picture(request, tmp_path / "broken.jpg", None)
     assert len(names("red square")) >= 1
     with pytest.raises(VideoError, match=r"no.jpg: file not found"):
         search_by_picture(SearchRequest("", LIBRARY, 1), Path("no.jpg"), None)

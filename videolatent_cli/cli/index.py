@@ -65,23 +65,30 @@ def index(  # noqa: PLR0913 - the options of the command
     from videolatent_cli.pipeline.watch import changes
     from videolatent_cli.video.segments import parse_segments
 
-    how = (embedder, metadata, include, jobs, prune, retry_failed, wait)
-    request = IndexRequest(tuple(paths), library, parse_segments(segments), *how)
+    request = IndexRequest(
+        tuple(paths),
+        library,
+        parse_segments(segments),
+        embedder=embedder,
+        metadata=metadata,
+        include=include,
+        jobs=jobs,
+        prune=prune,
+        retry_failed=retry_failed,
+        wait=wait,
+    )
+    changed = changes(request) if watch else ()
 
     def bring_up_to_date() -> IndexReport:
         with progress_bars() as show:
             report = index_pipeline(request, run, cache_dir, device, show)
-        if as_json:
-            print_json(report.document())
-        else:
-            typer.echo(_in_words(report))
+        _say(report, as_json=as_json)
         return report
 
     report = bring_up_to_date()
-    if watch:
-        for _ in changes(request):
-            for reason in bring_up_to_date().failed.values():
-                logger.warning("{}", reason)
+    for _ in changed:
+        for reason in bring_up_to_date().failed.values():
+            logger.warning("{}", reason)
     if report.failed:
         raise _failure(report)
 
@@ -95,9 +102,12 @@ def _failure(report: IndexReport) -> FailedItemsError:
     )
 
 
-def _in_words(report: IndexReport) -> str:
-    """Return one line that says what indexing did."""
-    return (
+def _say(report: IndexReport, *, as_json: bool) -> None:
+    """Print what indexing did."""
+    if as_json:
+        print_json(report.document())
+        return
+    typer.echo(
         f"{report.library}: {report.new} new, {report.unchanged} unchanged, {len(report.failed)} "
         f"failed, {report.vanished} gone; {report.segments} segments"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videolatent_cli.errors import printable
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.answering import Question, load_cached, load_clip
 
@@ -33,6 +34,7 @@ def answer_across(
     evidence is, for each, that of the segment whose yes is most likely.
     """
     best: dict[str, Answered] = {}
+    names: dict[str, str] = {}
     answered: list[Answered] = []
     for moment, found in _ask_each(Question(question.id, cross.each), candidates, source, answerer):
         answered.append(found)
@@ -41,9 +43,9 @@ def answer_across(
             content not in best or best[content].log_likelihood < found.log_likelihood
         ):
             best[content] = found
+            names[content] = printable(Path(moment.paths[0].name))
     yes = [found.answer for found in best.values()]
-    names = [Path(answer.evidence[0].video).name for answer in yes if answer.evidence]
-    text = str(len(yes)) if cross.kind == "count" else "; ".join(sorted(names))
+    text = str(len(yes)) if cross.kind == "count" else "; ".join(sorted(names.values()))
     first = answered[0].answer
     return first.model_copy(
         update={

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from videolatent_cli.data.cross_video import CrossQuestion, cross_question
+from videolatent_cli.errors import RecipeError
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.across import answer_across
 from videolatent_cli.pipeline.answering import (
@@ -85,9 +86,17 @@ class LibraryAsker:
 
         Choice: each moment's answer counts by the likelihood of its words times the moment's
         score, equal answers together; the evidence is that of the moments that agree.
+
+        Raises:
+            RecipeError: Where a sheet of many videos is asked for.
         """
         request = self._search(question)
         cross = cross_question(question.text) if not question.choices else None
+        if cross is not None and sheet is not None:
+            raise RecipeError(
+                f"--sheet: draws one video, got a question about many ('{question.text}'); "
+                "use --clips"
+            )
         if cross is not None:
             return self._answer_across(question, cross, request)
         moments = self._finder.find(request)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from videolatent_cli.errors import RecipeError, VideoError, printable
+from videolatent_cli.errors import RecipeError, printable
 from videolatent_cli.pipeline.embedding import SeeingEmbedder, open_embedder
 from videolatent_cli.report.page import Card, Cards, Picture, write_page
 from videolatent_cli.report.playlist import Entry, write_playlist
 from videolatent_cli.store.library import Library
+from videolatent_cli.video.thumbnail import picture_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +90,7 @@ class LibrarySearch:
     def like(self, request: SearchRequest, picture: bytes) -> list[Moment]:
         """Return the moments that look most like a picture file; for embedders that see."""
         assert isinstance(self.embedder, SeeingEmbedder)
-        return self._moments(request, self.embedder.picture(picture), None)
+        return self._moments(replace(request, mode="vector"), self.embedder.picture(picture), None)
 
     def candidates(self, request: SearchRequest) -> list[Moment]:
         """Return the moments that may fit, without joining those that look alike.
@@ -164,9 +165,7 @@ def search_by_picture(
     """
     finder = LibrarySearch(Library.open(request.library))
     if finder.embedder.sees:
-        if not picture.is_file():
-            raise VideoError(f"{picture}: file not found")
-        return finder.like(request, picture.read_bytes())
+        return finder.like(request, picture_of(picture))
     from videolatent_cli.pipeline.segments import describe_file
 
     return finder.find(replace(request, query=describe_file(picture, run, device)))

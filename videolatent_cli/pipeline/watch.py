@@ -22,10 +22,10 @@ _QUIET_MS = 1500
 
 
 def changes(request: IndexRequest) -> Iterator[None]:
-    """Yield whenever files of the request's folders have changed, until Ctrl-C.
+    """Yield once soon, for what changed before, then whenever videos have changed, until Ctrl-C.
 
     Raises:
-        EnvironmentProblemError: Where the package for it is missing.
+        EnvironmentProblemError: At once, where the package for it is missing.
     """
     try:
         from watchfiles import watch
@@ -34,12 +34,20 @@ def changes(request: IndexRequest) -> Iterator[None]:
             "--watch: watchfiles is missing; pip install 'videolatent-cli[watch]'"
         ) from None
 
-    def wanted(change: Change, path: str) -> bool:
+    def wanted(change: Change, name: str) -> bool:
         del change
-        return is_wanted(Path(path).name, request.include) or path.endswith(
-            tuple(SUBTITLE_SUFFIXES)
-        )
+        path = Path(name)
+        return is_wanted(path.name, request.include) or path.suffix.lower() in SUBTITLE_SUFFIXES
 
-    for found in watch(*request.paths, watch_filter=wanted, debounce=_QUIET_MS):
-        logger.info("{} files changed", len(found))
-        yield
+    def follow() -> Iterator[None]:
+        first = True
+        watching = watch(
+            *request.paths, watch_filter=wanted, debounce=_QUIET_MS, yield_on_timeout=True
+        )
+        for found in watching:
+            if found or first:
+                logger.info("{} files changed", len(found))
+                yield
+                first = False
+
+    return follow()

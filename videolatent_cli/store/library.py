@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -167,8 +168,8 @@ class Library:
     def problems(self) -> list[str]:
         """Return what does not fit together, one line each; empty for a sound library."""
         files = self.files()
-        keys = [row.key for row in files]
-        found = [f"file {row.path}: stands there twice" for row in files if keys.count(row.key) > 1]
+        counts = Counter(row.key for row in files)
+        found = [f"file {row.path}: stands there twice" for row in files if counts[row.key] > 1]
         rows = self.segments.columns("key", "content_id")
         segment_keys = rows["key"].to_pylist()
         doubled = len(segment_keys) - len(set(segment_keys))

@@ -34,7 +34,8 @@ def migrate(folder: Path) -> bool:
         return False
     manifest = _second(stored)
     database = lancedb.connect(str(folder / DATABASE))
-    old = database.list_tables().tables
+    new = (manifest.files_table, manifest.segments_table)  # half-made, where a run was killed
+    old = [name for name in database.list_tables().tables if name not in new]
     files, segments = (next(n for n in old if n.startswith(part)) for part in ("files", "segments"))
     _copy(database, files, manifest.files_table, FILES)
     _copy(database, segments, manifest.segments_table, segments_schema(manifest.dim))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from videolatent_cli.errors import VideoError
 from videolatent_cli.video.decode import decode_frames
+from videolatent_cli.video.probe import probe
 from videolatent_cli.video.sampling import SamplingSpec
 
 if TYPE_CHECKING:
@@ -38,6 +40,21 @@ def moment_thumbnail(path: Path, start_seconds: float, end_seconds: float) -> by
     """
     end = max(end_seconds, start_seconds + _INSTANT_SECONDS)
     return jpeg(decode_frames(path, _SPEC, (start_seconds, end)).data[0])
+
+
+def picture_of(path: Path) -> bytes:
+    """Return a picture file as it is, or the frame in the middle of a video as JPEG.
+
+    Raises:
+        VideoError: Where it is neither.
+    """
+    if not path.is_file():
+        raise VideoError(f"{path}: file not found")
+    try:
+        with Image.open(path):
+            return path.read_bytes()
+    except UnidentifiedImageError:
+        return moment_thumbnail(path, 0.0, probe(path).duration_seconds)
 
 
 def jpeg(frame: NDArray[np.uint8]) -> bytes:
