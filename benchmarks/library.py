@@ -26,7 +26,7 @@ from videolatent_cli.data.triplets import Triplet, read_triplets
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.answering import Answerer, Question, Style, load_clip
 from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
-from videolatent_cli.pipeline.index import IndexRequest, index
+from videolatent_cli.pipeline.library.index import IndexRequest, index
 from videolatent_cli.pipeline.models import open_model
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library, writing

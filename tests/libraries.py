@@ -7,10 +7,10 @@ import numpy as np
 
 from videolatent_cli.data.lexical import DIM
 from videolatent_cli.pipeline.answering import Question
-from videolatent_cli.pipeline.ask_library import LibraryStyle, ask_library
 from videolatent_cli.pipeline.documents import Answer
-from videolatent_cli.pipeline.index import IndexReport, IndexRequest, index
-from videolatent_cli.pipeline.search import SearchRequest, search
+from videolatent_cli.pipeline.library.ask import LibraryStyle, ask_library
+from videolatent_cli.pipeline.library.index import IndexReport, IndexRequest, index
+from videolatent_cli.pipeline.library.search import SearchRequest, search
 from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import Manifest, SegmentRow
 from videolatent_cli.video.segments import FixedSegments

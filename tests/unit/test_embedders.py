@@ -17,8 +17,8 @@ from videolatent_cli.errors import (
     VideoError,
 )
 from videolatent_cli.model.tiny import make_tokenizer
-from videolatent_cli.pipeline.embedding import open_embedder
-from videolatent_cli.pipeline.search import SearchRequest, search, search_by_picture
+from videolatent_cli.pipeline.library.embedding import open_embedder
+from videolatent_cli.pipeline.library.search import SearchRequest, search, search_by_picture
 
 
 @pytest.fixture(scope="module")

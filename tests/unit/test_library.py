@@ -26,8 +26,7 @@ from videolatent_cli.model import source as model_source
 from videolatent_cli.pipeline import interrupt
 from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
 from videolatent_cli.pipeline.documents import Answer
-from videolatent_cli.pipeline.isolation import Isolation
-from videolatent_cli.pipeline.library import (
+from videolatent_cli.pipeline.library.care import (
     compact_library,
     export_library,
     library_files,
@@ -37,7 +36,8 @@ from videolatent_cli.pipeline.library import (
     remove_from_library,
     show_file,
 )
-from videolatent_cli.pipeline.search import SearchRequest, search, write_search_page
+from videolatent_cli.pipeline.library.isolation import Isolation
+from videolatent_cli.pipeline.library.search import SearchRequest, search, write_search_page
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import writing
 from videolatent_cli.store.library_rows import FileRow
@@ -50,7 +50,7 @@ from videolatent_cli.video.walk import walk_videos
 def test_only_what_is_new_is_read(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = run(media)
     assert (report.new, report.unchanged, report.failed, report.segments) == (4, 0, {}, 4)
-    monkeypatch.setattr("videolatent_cli.pipeline.indexer.open_model", None)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.indexer.open_model", None)
     before = {path: path.stat().st_mtime_ns for path in LIBRARY.rglob("*") if path.is_file()}
     again = run(media)
     assert (again.new, again.unchanged, again.segments) == (0, 4, 4)
@@ -66,7 +66,7 @@ def test_renamed_and_copied_files_are_known_by_content(
     first = media / "val/000000.mp4"
     shutil.copy(first, media / "copy.mp4")
     first.rename(media / "renamed.mp4")
-    monkeypatch.setattr("videolatent_cli.pipeline.indexer.decode_frames", None)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.indexer.decode_frames", None)
     report = run(media)
     assert (report.new, report.vanished, report.segments) == (2, 1, 4)
     (moment,) = search(SearchRequest("renamed copy", LIBRARY, under="re"))
@@ -97,7 +97,7 @@ def test_what_training_cached_is_not_decoded(media: Path, monkeypatch: pytest.Mo
     ]
     write_jsonl(Path("q.jsonl"), asked)
     answer_batch(BatchRequest(Path("q.jsonl"), Path("a.jsonl"), Path()), None, Path("cache"), "cpu")
-    monkeypatch.setattr("videolatent_cli.pipeline.indexer.decode_frames", None)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.indexer.decode_frames", None)
     assert run(media).new == 4
     assert [one.thumbnail for one in all_segments()] == [None] * 4
 
@@ -153,8 +153,8 @@ def test_ctrl_c_keeps_what_is_indexed(media: Path, monkeypatch: pytest.MonkeyPat
             super().check(what, resume)
 
     with monkeypatch.context() as patch:
-        patch.setattr("videolatent_cli.pipeline.indexer._FILES_AT_ONCE", 2)
-        patch.setattr("videolatent_cli.pipeline.index.StopRequest", Impatient)
+        patch.setattr("videolatent_cli.pipeline.library.indexer._FILES_AT_ONCE", 2)
+        patch.setattr("videolatent_cli.pipeline.library.index.StopRequest", Impatient)
         with pytest.raises(InterruptedRunError, match="2 files are indexed; go on with"):
             run(media)
     assert run(media).unchanged == 2
@@ -247,7 +247,7 @@ def name_of(path: Path, suffix: str) -> str:
 def test_a_crash_a_hang_and_a_glutton_cost_one_file_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("videolatent_cli.pipeline.isolation._GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.isolation._GRACE_SECONDS", 0.0)
     with Isolation(1, 3.0) as isolation:
         path = Path("a.mp4")
         with pytest.raises(VideoError, match=r"a.mp4: crashed the program that read it .*9"):
@@ -414,7 +414,7 @@ def test_moved_roots_are_not_read_again(media: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError, match="is no folder"):
         relocate_library(LIBRARY, str(media), Path("nope"))
     relocate_library(LIBRARY, str(media), moved)
-    monkeypatch.setattr("videolatent_cli.pipeline.indexer.open_model", None)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.indexer.open_model", None)
     assert run(moved).unchanged == 4
     assert all(path.exists() for path, _ in library_files(LIBRARY))
 

@@ -20,12 +20,12 @@ from tests.libraries import LIBRARY, all_segments, ask, names, run
 from videolatent_cli.data.cross_video import cross_question
 from videolatent_cli.errors import DataError, IncompatibleError, RecipeError, VideoError
 from videolatent_cli.pipeline.answering import Question, Style
-from videolatent_cli.pipeline.ask_library import LibraryStyle, ask_library
 from videolatent_cli.pipeline.evidence import cut_evidence
-from videolatent_cli.pipeline.index import IndexRequest
-from videolatent_cli.pipeline.library import library_problems, migrate_library, show_file
-from videolatent_cli.pipeline.search import SearchRequest, export_moments, search
-from videolatent_cli.pipeline.watch import changes
+from videolatent_cli.pipeline.library.ask import LibraryStyle, ask_library
+from videolatent_cli.pipeline.library.care import library_problems, migrate_library, show_file
+from videolatent_cli.pipeline.library.index import IndexRequest
+from videolatent_cli.pipeline.library.search import SearchRequest, export_moments, search
+from videolatent_cli.pipeline.library.watch import changes
 from videolatent_cli.store import migrate as migrating
 from videolatent_cli.store.library_rows import FILES
 from videolatent_cli.video.clip import cut_clip

@@ -80,7 +80,7 @@ def ask(  # noqa: PLR0913 - the options of the command
     style = Style(latents, evidence)
     if video.is_dir():
         from videolatent_cli.pipeline.answering import Question
-        from videolatent_cli.pipeline.ask_library import LibraryStyle, ask_library
+        from videolatent_cli.pipeline.library.ask import LibraryStyle, ask_library
 
         if window != (None, None):
             raise RecipeError("--from, --to: name a part of one video, got a library")

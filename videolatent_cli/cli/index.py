@@ -21,7 +21,7 @@ from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import FailedItemsError
 
 if TYPE_CHECKING:
-    from videolatent_cli.pipeline.index import IndexReport
+    from videolatent_cli.pipeline.library.index import IndexReport
 
 
 def index(  # noqa: PLR0913 - the options of the command
@@ -60,9 +60,9 @@ def index(  # noqa: PLR0913 - the options of the command
 
     Example: vl index ~/Videos
     """
-    from videolatent_cli.pipeline.index import IndexRequest
-    from videolatent_cli.pipeline.index import index as index_pipeline
-    from videolatent_cli.pipeline.watch import changes
+    from videolatent_cli.pipeline.library.index import IndexRequest
+    from videolatent_cli.pipeline.library.index import index as index_pipeline
+    from videolatent_cli.pipeline.library.watch import changes
     from videolatent_cli.video.segments import parse_segments
 
     request = IndexRequest(

@@ -12,7 +12,7 @@ from videolatent_cli.cli.output import print_json, print_table
 from videolatent_cli.errors import RecipeError, printable
 
 if TYPE_CHECKING:
-    from videolatent_cli.pipeline.search import Moment
+    from videolatent_cli.pipeline.library.search import Moment
 
 
 def search(  # noqa: PLR0913 - the options of the command
@@ -49,7 +49,7 @@ def search(  # noqa: PLR0913 - the options of the command
 
     Example: vl search "red square moves up" --html found.html
     """
-    from videolatent_cli.pipeline import search as pipeline
+    from videolatent_cli.pipeline.library import search as pipeline
 
     request = pipeline.SearchRequest(query, library, count, mode, under, where, min_score)
     if image is not None:

@@ -20,9 +20,9 @@ from videolatent_cli.pipeline.answering import (
     load_cached,
     unanswered,
 )
-from videolatent_cli.pipeline.ask_library import LibraryAsker, LibraryStyle
 from videolatent_cli.pipeline.encode import encode_clips, missing_clips
 from videolatent_cli.pipeline.interrupt import StopRequest
+from videolatent_cli.pipeline.library.ask import LibraryAsker, LibraryStyle
 from videolatent_cli.pipeline.models import TrainedModel, open_model
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.store import FeatureCache

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from videolatent_cli.data.cross_video import CrossQuestion, cross_question
 from videolatent_cli.errors import RecipeError
 from videolatent_cli.model.source import Clip
-from videolatent_cli.pipeline.across import answer_across
 from videolatent_cli.pipeline.answering import (
     Answered,
     Answerer,
@@ -19,8 +18,9 @@ from videolatent_cli.pipeline.answering import (
     unanswered,
 )
 from videolatent_cli.pipeline.evidence import evidence_sheet
+from videolatent_cli.pipeline.library.across import answer_across
+from videolatent_cli.pipeline.library.search import LibrarySearch, Moment, SearchRequest
 from videolatent_cli.pipeline.models import TrainedModel, open_model
-from videolatent_cli.pipeline.search import LibrarySearch, Moment, SearchRequest
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library
 from videolatent_cli.video.sheet import write_sheet

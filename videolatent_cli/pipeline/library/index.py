@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from videolatent_cli.data.notes import read_notes
 from videolatent_cli.errors import printable
-from videolatent_cli.pipeline.embedding import full_spec
 from videolatent_cli.pipeline.interrupt import StopRequest
+from videolatent_cli.pipeline.library.embedding import full_spec
+from videolatent_cli.pipeline.library.survey import survey
 from videolatent_cli.pipeline.progress import Progress, silent
-from videolatent_cli.pipeline.survey import survey
 from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.migrate import migrate
 
@@ -108,7 +108,7 @@ def index(
         )
         rows: list[FileRow] = []
         if found.todo:
-            from videolatent_cli.pipeline.indexer import open_indexer
+            from videolatent_cli.pipeline.library.indexer import open_indexer
 
             with open_indexer(request, run, cache_dir, device, library) as indexer:
                 library = indexer.library

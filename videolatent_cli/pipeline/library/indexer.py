@@ -11,11 +11,11 @@ from loguru import logger
 
 from videolatent_cli.errors import VideoError
 from videolatent_cli.model.source import Clip
-from videolatent_cli.pipeline.embedding import LEXICAL, Embedder, full_spec, open_embedder
 from videolatent_cli.pipeline.encode import encode_clips
-from videolatent_cli.pipeline.isolation import Isolation
+from videolatent_cli.pipeline.library.embedding import LEXICAL, Embedder, full_spec, open_embedder
+from videolatent_cli.pipeline.library.isolation import Isolation
+from videolatent_cli.pipeline.library.segment_maker import Part, SegmentMaker, prompts_of
 from videolatent_cli.pipeline.models import TrainedModel, open_model
-from videolatent_cli.pipeline.segments import Part, SegmentMaker, prompts_of
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library
 from videolatent_cli.store.library_rows import FileRow, Manifest, SegmentRow
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from videolatent_cli.pipeline.index import IndexRequest
     from videolatent_cli.pipeline.interrupt import StopRequest
+    from videolatent_cli.pipeline.library.index import IndexRequest
+    from videolatent_cli.pipeline.library.survey import FoundFile, Survey
     from videolatent_cli.pipeline.progress import Progress
-    from videolatent_cli.pipeline.survey import FoundFile, Survey
     from videolatent_cli.video.frames import FrameBatch
 
 _FILES_AT_ONCE, _SEGMENTS_AT_ONCE = 32, 256

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from videolatent_cli.model.backbone import Backbone
-    from videolatent_cli.pipeline.embedding import Embedder
+    from videolatent_cli.pipeline.library.embedding import Embedder
 
 _AT_ONCE = 16
 _NO_VECTOR = np.zeros(0, np.float32)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from watchfiles import Change
 
-    from videolatent_cli.pipeline.index import IndexRequest
+    from videolatent_cli.pipeline.library.index import IndexRequest
 
 _QUIET_MS = 1500
 """Changes are waited for this long, so that a file that is being written is read once."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from videolatent_cli.model.source import VideoSource
     from videolatent_cli.pipeline.answering import Answered, Answerer
     from videolatent_cli.pipeline.documents import Answer
-    from videolatent_cli.pipeline.search import Moment
+    from videolatent_cli.pipeline.library.search import Moment
 
 _AT_ONCE = 32
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from videolatent_cli.errors import RecipeError, printable
-from videolatent_cli.pipeline.embedding import SeeingEmbedder, open_embedder
+from videolatent_cli.pipeline.library.embedding import SeeingEmbedder, open_embedder
 from videolatent_cli.report.page import Card, Cards, Picture, write_page
 from videolatent_cli.report.playlist import Entry, write_playlist
 from videolatent_cli.store.library import Library
@@ -166,7 +166,7 @@ def search_by_picture(
     finder = LibrarySearch(Library.open(request.library))
     if finder.embedder.sees:
         return finder.like(request, picture_of(picture))
-    from videolatent_cli.pipeline.segments import describe_file
+    from videolatent_cli.pipeline.library.segment_maker import describe_file
 
     return finder.find(replace(request, query=describe_file(picture, run, device)))
 

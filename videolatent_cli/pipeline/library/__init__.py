@@ -1,0 +1,1 @@
+"""Video libraries: index, search, ask, and their care."""
