@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from videolatent_cli.cli.demo import demo_tables
 from videolatent_cli.pipeline import demo
 from videolatent_cli.recipe import Recipe, load_recipe
 from videolatent_cli.report.curves import draw_panels, plot_curves, run_panels, smoothed
@@ -28,23 +29,30 @@ def test_demo_makes_everything_and_a_second_run_repeats_it(
     monkeypatch.setattr(demo, "load_recipe", small)
     stages: list[str] = []
     report = demo.run_demo(tmp_path / "d", "cpu", lambda what, *_: stages.append(what))
-    assert report.columns == ["plain SFT", "latents", "latents off", "mean", "shuffled"]
-    table = dict(report.rows)
-    assert {"all", "1-2 hops", "3 hops", "4-5 hops", "direction"} <= table.keys()
-    totals = [table["all"][i]["total"] for i in range(5)]
-    assert len(set(totals)) == 1
-    assert totals[0] == sum(table[n][0]["total"] for n in ("1-2 hops", "3 hops", "4-5 hops"))
+    latents = ["latents", "latents off", "latents mean", "latents shuffled"]
+    longer = ["trained longer", "longer, shuffled"]
+    assert list(report.by_hops) == ["plain SFT", *latents, *longer]
+    totals = {found["all"].total for found in report.by_hops.values()}
+    assert len(totals) == 1
+    groups = [found.total for found in report.by_hops["latents"].values()]
+    assert groups[0] == sum(groups[1:]) == totals.pop() > 0
+    assert {"direction", "hops=1"} <= report.by_category["trained longer"].keys()
+    assert list(report.by_category) == ["plain SFT", "latents", "trained longer"]
+    (_, columns, rows), (_, _, families) = demo_tables(report)
+    assert columns[:2] == ["model", f"all ({groups[0]})"]
+    assert [row[0] for row in rows] == list(report.by_hops)
+    assert sum(int(row[0].split("(")[1][:-1]) for row in families) == groups[0]
     assert all(path.exists() for path in report.files.values())
     assert report.answer.evidence
     assert report.peak_memory_bytes > 1e8
     assert {"render", "encode", "train quickstart", "train quickstart_sft"} <= set(stages)
     stages.clear()
     again = demo.run_demo(tmp_path / "d", "cpu", lambda what, *_: stages.append(what))
-    assert again.rows == report.rows
+    assert again.by_hops == report.by_hops
     assert again.answer.answer == report.answer.answer
     assert not any(stage.startswith(("encode", "train")) for stage in stages)
     stored = json.loads((tmp_path / "d" / "quickstart_eval.json").read_text())
-    assert stored["splits"]["test_iid"]["on"]["all"]["total"] == totals[0]
+    assert stored["splits"]["test_iid"]["on"]["all"]["total"] == groups[0]
 
 
 def test_run_panels_hold_what_the_log_says() -> None:

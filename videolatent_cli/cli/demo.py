@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videolatent_cli.cli.evaluate import cell
 from videolatent_cli.cli.options import Device
 from videolatent_cli.cli.output import print_table, progress_bars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from videolatent_cli.evaluation.statistics import Accuracy
+    from videolatent_cli.pipeline.demo import DemoReport
 
 
 def demo(
@@ -24,9 +29,8 @@ def demo(
 
     with progress_bars() as show:
         report = run_demo(folder, device, show)
-    columns = ["questions", *report.columns]
-    rows = [[name, *(cell(value) for value in values)] for name, values in report.rows]
-    print_table("accuracy on held-out videos, 95 % intervals", columns, rows)
+    for title, columns, rows in demo_tables(report):
+        print_table(title, columns, rows)
     answer = report.answer
     typer.echo(f"asked   {answer.question}  ({report.asked_video})")
     typer.echo(f"answer  {answer.answer}   (right: {report.right_answer})")
@@ -35,3 +39,30 @@ def demo(
     typer.echo(f"took {report.seconds:.0f} s, peak memory {report.peak_memory_bytes / 1e9:.2f} GB")
     for what, path in report.files.items():
         typer.echo(f"{what:16} {path}")
+
+
+def demo_tables(report: DemoReport) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Yield title, columns and rows of each table."""
+    by_hops, by_category = report.by_hops, report.by_category
+    groups = next(iter(by_hops.values()))
+    yield (
+        "accuracy on held-out videos, 95 % intervals",
+        ["model", *(f"{name} ({found.total})" for name, found in groups.items())],
+        [[model, *(_cell(found[name]) for name in groups)] for model, found in by_hops.items()],
+    )
+    families = next(iter(by_category.values()))
+    yield (
+        "by family",
+        ["family (questions)", *by_category],
+        [
+            [f"{name} ({one.total})", *(_cell(found[name]) for found in by_category.values())]
+            for name, one in families.items()
+            if "=" not in name
+        ],
+    )
+
+
+def _cell(value: Accuracy) -> str:
+    """Return accuracy and interval."""
+    low, high = value.interval()
+    return f"{value.value:.2f} [{low:.2f}, {high:.2f}]"

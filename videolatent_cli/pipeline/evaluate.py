@@ -134,15 +134,41 @@ def evaluate_run(
     wanted = parse_ablations(request.ablations)
     trained = open_model(request.run, device)
     dataset = held_out(trained, request.data, cache_dir, progress)
-    source = trained.source(FeatureCache(cache_dir))
     rationale = trained.checkpoint.recipe.writes_rationale
     longest = request.max_new_tokens or (128 if rationale else 32)
+    return evaluate_model(
+        trained, dataset, wanted, cache_dir, progress, limit=request.limit, max_new_tokens=longest
+    )
+
+
+def evaluate_model(
+    trained: TrainedModel,
+    dataset: Dataset,
+    ablations: Sequence[Ablation],
+    cache_dir: Path,
+    progress: Progress = silent,
+    *,
+    limit: int | None = None,
+    max_new_tokens: int = 32,
+) -> EvalReport:
+    """Answer the questions of all splits of a data set with an open model, and judge the answers.
+
+    Args:
+        trained: The model.
+        dataset: Its splits are evaluated, all of them.
+        ablations: `on`, and ways of replacing the latents.
+        cache_dir: Folder of caches.
+        progress: Called with (what, done, total).
+        limit: Most videos of a split.
+        max_new_tokens: Longest answer.
+    """
+    source = trained.source(FeatureCache(cache_dir))
     results = {}
     for split in dataset.splits:
-        groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
+        groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, limit)
         show = partial(progress, f"evaluate {split}")
         results[split] = evaluate(
-            trained.model, source, groups, wanted, show, max_new_tokens=longest
+            trained.model, source, groups, ablations, show, max_new_tokens=max_new_tokens
         )
     step = trained.checkpoint.step
     return EvalReport(trained.name, trained.checkpoint.folder.name, step, results)
