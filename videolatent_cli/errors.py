@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 
-def printable(path: Path) -> str:
-    """Return a path as text that any output takes: bytes that are no UTF-8 are escaped."""
+def printable(path: Path | str) -> str:
+    """Return a path, or what names one, as text that any output takes: no UTF-8 is escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

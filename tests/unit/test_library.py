@@ -37,6 +37,7 @@ from videolatent_cli.pipeline.library.care import (
     show_file,
 )
 from videolatent_cli.pipeline.library.isolation import Isolation
+from videolatent_cli.pipeline.library.making import LocalMaker
 from videolatent_cli.pipeline.library.search import SearchRequest, search, write_search_page
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import writing
@@ -66,7 +67,7 @@ def test_renamed_and_copied_files_are_known_by_content(
     first = media / "val/000000.mp4"
     shutil.copy(first, media / "copy.mp4")
     first.rename(media / "renamed.mp4")
-    monkeypatch.setattr("videolatent_cli.pipeline.library.indexer.decode_frames", None)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.making.decode_frames", None)
     report = run(media)
     assert (report.new, report.vanished, report.segments) == (2, 1, 4)
     (moment,) = search(SearchRequest("renamed copy", LIBRARY, under="re"))
@@ -97,7 +98,7 @@ def test_what_training_cached_is_not_decoded(media: Path, monkeypatch: pytest.Mo
     ]
     write_jsonl(Path("q.jsonl"), asked)
     answer_batch(BatchRequest(Path("q.jsonl"), Path("a.jsonl"), Path()), None, Path("cache"), "cpu")
-    monkeypatch.setattr("videolatent_cli.pipeline.library.indexer.decode_frames", None)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.making.decode_frames", None)
     assert run(media).new == 4
     assert [one.thumbnail for one in all_segments()] == [None] * 4
 
@@ -153,7 +154,7 @@ def test_ctrl_c_keeps_what_is_indexed(media: Path, monkeypatch: pytest.MonkeyPat
             super().check(what, resume)
 
     with monkeypatch.context() as patch:
-        patch.setattr("videolatent_cli.pipeline.library.indexer._FILES_AT_ONCE", 2)
+        patch.setattr(LocalMaker, "files_at_once", 2)
         patch.setattr("videolatent_cli.pipeline.library.index.StopRequest", Impatient)
         with pytest.raises(InterruptedRunError, match="2 files are indexed; go on with"):
             run(media)
@@ -178,7 +179,7 @@ def test_strange_names_and_loops(media: Path) -> None:
     assert (report.new, report.segments) == (8, 4)
     (Path(os.fsdecode(os.fsencode(media) + b"/bad\xff.mp4"))).write_bytes(b"x")
     (reason,) = run(media).failed.values()
-    assert "bad\\udcff.mp4: cannot be opened as video" in reason
+    assert "bad\\xff.mp4: cannot be opened as video" in reason
     answer = ask("bad", min_score=0.0, where="path LIKE 'bad%'")
     assert answer.evidence[0].video.endswith("bad\\xff\\xfename.mp4")
     assert "xfename" in answer.model_dump_json()

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir, Device, Run
+from videolatent_cli.cli.options import (
+    DEFAULT_CACHE,
+    AsJson,
+    CacheDir,
+    Device,
+    Engine,
+    RetryFailed,
+    Run,
+)
 from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import FailedItemsError
 
@@ -27,10 +35,10 @@ def batch(  # noqa: PLR0913 - the options of the command
     run: Run = None,
     evidence: Annotated[int, typer.Option(min=0, help="Moments of evidence a question.")] = 2,
     latents: Annotated[Literal["on", "off"], typer.Option(help="off: answer at once.")] = "on",
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again what failed before.")
-    ] = False,
+    retry_failed: RetryFailed = False,
     at_once: Annotated[int, typer.Option(min=1, help="Most questions that are run together.")] = 32,
+    engine: Engine = "local",
+    jobs: Annotated[int, typer.Option(min=1, help="Workers, with --engine ray.")] = 2,
     report: Annotated[
         Path | None, typer.Option(help="Also write a page with answers and evidence.")
     ] = None,
@@ -48,7 +56,8 @@ def batch(  # noqa: PLR0913 - the options of the command
 
     style = Style(latents, evidence)
     folder = videos or questions.parent
-    request = BatchRequest(questions, out, folder, library, style, retry_failed, at_once)
+    workers = jobs if engine == "ray" else None
+    request = BatchRequest(questions, out, folder, library, style, retry_failed, at_once, workers)
     with progress_bars() as show:
         done = answer_batch(request, run, cache_dir, device, show)
         if report is not None:

@@ -14,7 +14,9 @@ from videolatent_cli.cli.options import (
     AsJson,
     CacheDir,
     Device,
+    Engine,
     LibraryDir,
+    RetryFailed,
     Run,
 )
 from videolatent_cli.cli.output import print_json, progress_bars
@@ -40,12 +42,13 @@ def index(  # noqa: PLR0913 - the options of the command
     segments: Annotated[
         str, typer.Option(help="How videos are cut: fixed:10s, scenes, scenedetect.")
     ] = "fixed:10s",
-    jobs: Annotated[int, typer.Option(min=1, help="Files that are decoded at a time.")] = 2,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Files that are decoded at a time; with Ray, workers.")
+    ] = 2,
+    engine: Engine = "local",
     run: Run = None,
     prune: Annotated[bool, typer.Option("--prune", help="Forget files that have gone.")] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Read again what could not be read.")
-    ] = False,
+    retry_failed: RetryFailed = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for another 'vl index' of this library.")
     ] = False,
@@ -73,6 +76,7 @@ def index(  # noqa: PLR0913 - the options of the command
         metadata=metadata,
         include=include,
         jobs=jobs,
+        workers=jobs if engine == "ray" else None,
         prune=prune,
         retry_failed=retry_failed,
         wait=wait,

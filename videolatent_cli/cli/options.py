@@ -1,7 +1,7 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +21,10 @@ Run = Annotated[
 LibraryDir = Annotated[
     Path, typer.Option("--library", "-L", envvar="VL_LIBRARY", help="Folder of the library.")
 ]
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option(help="ray: on a Ray cluster, or on one made here.")
+]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 

@@ -12,15 +12,9 @@ from videolatent_cli.data.questions import AskedQuestion, read_questions
 from videolatent_cli.errors import DataError, VideoError
 from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.answer_file import AnswerFile
-from videolatent_cli.pipeline.answering import (
-    Answerer,
-    LoadedClip,
-    Question,
-    Style,
-    load_cached,
-    unanswered,
-)
-from videolatent_cli.pipeline.encode import encode_clips, missing_clips
+from videolatent_cli.pipeline.answering import Question, Style, load_cached, unanswered
+from videolatent_cli.pipeline.batch_engine import open_engine
+from videolatent_cli.pipeline.encode import missing_clips
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.library.ask import LibraryAsker, LibraryStyle
 from videolatent_cli.pipeline.models import TrainedModel, open_model
@@ -32,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from videolatent_cli.model.source import VideoSource
+    from videolatent_cli.pipeline.answering import LoadedClip
+    from videolatent_cli.pipeline.batch_engine import BatchEngine, Pack
     from videolatent_cli.pipeline.documents import Answer
 
 _CLIPS_AT_ONCE = 64
@@ -53,6 +50,8 @@ class BatchRequest:
     retry_failed: bool = False
     questions_at_once: int = 32
     """Most questions that are run together."""
+    workers: int | None = None
+    """Processes on a Ray cluster; None: this process alone."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,11 @@ def answer_batch(
         if todo:
             library = Library.open(request.library) if request.library is not None else None
             _check(request, todo)
-            batch = _Batch(open_model(run, device), request, cache_dir, library)
-            with StopRequest() as stop:
+            trained = open_model(run, device)
+            source = trained.source(FeatureCache(cache_dir))
+            opened = open_engine(trained, source, request.style, device, request.workers)
+            with StopRequest() as stop, opened as engine:
+                batch = _Batch(trained, source, request, library, engine)
 
                 def show(what: str, done: int, total: int) -> None:
                     progress(what, done, total)
@@ -128,17 +130,22 @@ class _Batch:
     """One pass over questions: clips are encoded, read and answered some at a time."""
 
     def __init__(
-        self, trained: TrainedModel, request: BatchRequest, cache_dir: Path, library: Library | None
+        self,
+        trained: TrainedModel,
+        source: VideoSource,
+        request: BatchRequest,
+        library: Library | None,
+        engine: BatchEngine,
     ) -> None:
         self._trained = trained
+        self._source = source
         self._request = request
-        self._source = trained.source(FeatureCache(cache_dir))
-        self._answerer = Answerer(trained, request.style)
+        self._engine = engine
         self._known: dict[str, Path] = {}
         self._asker: LibraryAsker | None = None
         if library is not None:
             how = LibraryStyle(style=request.style)
-            self._asker = LibraryAsker(library, trained, cache_dir, how)
+            self._asker = LibraryAsker(library, trained, source, how)
             for row in library.files():
                 self._known |= {row.path: library.path(row), row.content_id: library.path(row)}
 
@@ -163,8 +170,8 @@ class _Batch:
                     asked = map(_as_question, by_clip[clip])
                     yield [unanswered(self._trained, q, "failed", bad[clip]) for q in asked]
             loaded = self._load([clip for clip in window if clip not in bad], new)
-            for pack in self._packs(loaded, by_clip):
-                yield [found.answer for found in self._answerer.answer(pack)]
+            for answered in self._engine.answer(self._packs(loaded, by_clip)):
+                yield [found.answer for found in answered]
 
     def _encode(
         self, clips: Sequence[Clip], progress: Progress
@@ -174,7 +181,7 @@ class _Batch:
         new: dict[Clip, float] = {}
         bad_keys: dict[str, str] = {}
         if missing:
-            encoding = encode_clips(self._source, missing)
+            encoding = self._engine.encode(missing)
             with closing(encoding):
                 last = time.perf_counter()
                 for done, (clip, frames) in enumerate(encoding, start=1):
@@ -197,10 +204,10 @@ class _Batch:
 
     def _packs(
         self, loaded: Iterable[LoadedClip], by_clip: Mapping[Clip, list[AskedQuestion]]
-    ) -> Iterator[list[tuple[LoadedClip, list[Question]]]]:
+    ) -> Iterator[Pack]:
         """Yield clips with questions, as many as are run together; clips of like length meet."""
         limit = self._request.questions_at_once
-        pack: list[tuple[LoadedClip, list[Question]]] = []
+        pack: Pack = []
         room = limit
         for one in loaded:
             asked = [_as_question(question) for question in by_clip[one.clip]]

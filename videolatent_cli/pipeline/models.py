@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = TINY_FOLDER.parent / "tiny_answers"
 """The embedded backbone after training on questions: what answers where no run is at hand."""
+EMBEDDED_NAME = "embedded"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class TrainedModel:
     model: VideoLatent
     checkpoint: Checkpoint
     name: str
-    """Run folder, or `embedded`."""
+    """Run folder, or `EMBEDDED_NAME`."""
 
     @property
     def embedded_backbone(self) -> bool:
@@ -57,7 +58,7 @@ def find_model(run: Path | None) -> tuple[Checkpoint, str]:
     """
     folder = run or newest_run()
     if folder is None:
-        return read_checkpoint(EMBEDDED), "embedded"
+        return read_checkpoint(EMBEDDED), EMBEDDED_NAME
     checkpoint = find_checkpoint(folder)
     if checkpoint is None:
         raise EnvironmentProblemError(
@@ -81,3 +82,19 @@ def open_model(run: Path | None, device: str = "auto") -> TrainedModel:
             f"version samples with {now.hash} ({checkpoint.sampling.difference(now)}); train again"
         )
     return TrainedModel(model, checkpoint, name)
+
+
+def open_worker_model(name: str, fingerprint: str, device: str) -> TrainedModel:
+    """Return the model that another process calls by a name, if it makes the same features here.
+
+    Raises:
+        IncompatibleError: Where this machine computes with another type of number.
+    """
+    trained = open_model(EMBEDDED if name == EMBEDDED_NAME else Path(name), device)
+    found = trained.source().fingerprint
+    if found != fingerprint:
+        raise IncompatibleError(
+            f"{name}: a worker would make other features than are wanted ({found}, not "
+            f"{fingerprint}); give --device, or backbone.dtype in the recipe of the run"
+        )
+    return replace(trained, name=name)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from videolatent_cli.model.source import VideoSource
     from videolatent_cli.pipeline.answering import LoadedClip
     from videolatent_cli.pipeline.documents import Answer
 
@@ -69,15 +70,13 @@ class LibraryAsker:
     """Answers questions from a library with one trained model."""
 
     def __init__(
-        self, library: Library, trained: TrainedModel, cache_dir: Path, how: LibraryStyle
+        self, library: Library, trained: TrainedModel, source: VideoSource, how: LibraryStyle
     ) -> None:
-        library.check(
-            sampling=trained.checkpoint.sampling.hash, fingerprint=trained.source().fingerprint
-        )
+        library.check(sampling=trained.checkpoint.sampling.hash, fingerprint=source.fingerprint)
         self._library = library
         self._finder = LibrarySearch(library)
         self._trained = trained
-        self._source = trained.source(FeatureCache(cache_dir))
+        self._source = source
         self._answerer = Answerer(trained, how.style)
         self._how = how
 
@@ -199,4 +198,5 @@ def ask_library(
     """
     library = Library.open(folder)
     trained = open_model(run, device)
-    return LibraryAsker(library, trained, cache_dir, how).answer(question, sheet)
+    source = trained.source(FeatureCache(cache_dir))
+    return LibraryAsker(library, trained, source, how).answer(question, sheet)

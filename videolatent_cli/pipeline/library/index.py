@@ -42,6 +42,8 @@ class IndexRequest:
     """Pattern of file names in place of the known endings."""
     jobs: int = 2
     """Files that are decoded at a time."""
+    workers: int | None = None
+    """Processes on a Ray cluster; None: this process alone."""
     prune: bool = False
     """Forget files that have gone."""
     retry_failed: bool = False

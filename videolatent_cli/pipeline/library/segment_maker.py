@@ -85,25 +85,29 @@ class SegmentMaker:
             some = parts[start : start + _AT_ONCE]
             features = self._source.features([part.clip for part in some])
             seen = self._describer.describe(features)
-            rows += self._with_vectors(
+            rows += _with_vectors(
+                self._embedder,
                 [
                     _segment(part, text, pictures.get(part.clip))
                     for part, text in zip(some, seen, strict=True)
-                ]
+                ],
             )
         return rows
 
-    def tell_again(
-        self, segments: Sequence[SegmentRow], row: FileRow, lines: Sequence[Line]
-    ) -> list[SegmentRow]:
-        """Return segments with new words of their file; nothing is decoded or described again."""
-        told = [_told(segment, row, lines) for segment in segments]
-        return told if self._embedder.sees else self._with_vectors(told)
 
-    def _with_vectors(self, segments: Sequence[SegmentRow]) -> list[SegmentRow]:
-        pictures = [one.thumbnail for one in segments if one.thumbnail is not None]
-        vectors = self._embedder.segments([one.text for one in segments], pictures)
-        return [replace(one, vector=v) for one, v in zip(segments, vectors, strict=True)]
+def tell_again(
+    embedder: Embedder, segments: Sequence[SegmentRow], row: FileRow, lines: Sequence[Line]
+) -> list[SegmentRow]:
+    """Return segments with new words of their file; nothing is decoded or described again."""
+    told = [_told(segment, row, lines) for segment in segments]
+    return told if embedder.sees else _with_vectors(embedder, told)
+
+
+def _with_vectors(embedder: Embedder, segments: Sequence[SegmentRow]) -> list[SegmentRow]:
+    """Return segments with their search vectors."""
+    pictures = [one.thumbnail for one in segments if one.thumbnail is not None]
+    vectors = embedder.segments([one.text for one in segments], pictures)
+    return [replace(one, vector=v) for one, v in zip(segments, vectors, strict=True)]
 
 
 def _segment(part: Part, seen: str, picture: bytes | None) -> SegmentRow:

@@ -1,0 +1,89 @@
+"""Segments made on a Ray cluster: workers decode, encode and describe, this process commits."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from videolatent_cli.pipeline.library.embedding import open_embedder
+from videolatent_cli.pipeline.library.isolation import Isolation
+from videolatent_cli.pipeline.library.making import LocalMaker, Made
+from videolatent_cli.pipeline.models import open_worker_model
+from videolatent_cli.store import CachedVideo, FeatureCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from videolatent_cli.model.source import VideoSource
+    from videolatent_cli.pipeline.library.segment_maker import Part
+    from videolatent_cli.pipeline.ray_pool import RayPool
+
+_FILES_A_WORKER = 8
+
+Task = tuple[list["Part"], list[CachedVideo]]
+"""Parts of one content, and those of their features that need not be made again."""
+
+
+class RayMaker:
+    """Gives contents to workers, and keeps what they send back.
+
+    Workers need the videos and the run under the same paths, but no library and no cache.
+    """
+
+    def __init__(self, pool: RayPool, source: VideoSource) -> None:
+        self.files_at_once = max(32, _FILES_A_WORKER * pool.count)
+        self._pool = pool
+        self._source = source
+
+    def make(self, parts: Sequence[Part], check: Callable[[], None]) -> Made:
+        """Return the segments of some parts; their features are in the cache then."""
+        by_content: dict[str, list[Part]] = {}
+        for part in parts:
+            by_content.setdefault(part.row.content_id, []).append(part)
+        made = Made()
+        cache = self._source.cache
+        assert cache is not None
+        if not parts:
+            return made
+        with cache.writer() as writer:
+            tasks = (self._task(some) for some in by_content.values())
+            for one, features in self._pool.map("make", tasks):
+                for row in features:
+                    writer.put(row)
+                made.segments.extend(one.segments)
+                made.failed.update(one.failed)
+                check()
+        return made
+
+    def _task(self, parts: list[Part]) -> Task:
+        """Return what a worker is given."""
+        assert self._source.cache is not None
+        known = self._source.cache.find([self._source.key(part.clip) for part in parts])
+        return parts, list(known.values())
+
+
+class SegmentWork:
+    """What a worker does: all that an index of one machine does, in a cache of its own."""
+
+    def __init__(self, name: str, fingerprint: str, device: str, embedder_spec: str) -> None:
+        trained = open_worker_model(name, fingerprint, device)
+        seconds = trained.checkpoint.recipe.video.timeout_seconds
+        self._held = ExitStack()
+        folder = self._held.enter_context(TemporaryDirectory(prefix="vl-ray-"))
+        isolation = self._held.enter_context(Isolation(1, seconds))
+        self._cache = FeatureCache(Path(folder))
+        self._maker = LocalMaker(trained, self._cache, open_embedder(embedder_spec), isolation)
+
+    def make(self, task: Task) -> tuple[Made, list[CachedVideo]]:
+        """Return the segments of a content, and those of its features that are new."""
+        parts, known = task
+        with self._cache.writer() as writer:
+            for row in known:
+                writer.put(row)
+        made = self._maker.make(parts, lambda: None)
+        keys = self._cache.keys()
+        new = self._cache.find(keys - {row.key for row in known})
+        self._cache.remove(sorted(keys))
+        return made, list(new.values())
