@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir, Device, Run
+from videolatent_cli.cli.options import (
+    DEFAULT_CACHE,
+    AsJson,
+    CacheDir,
+    Device,
+    Run,
+    library_place,
+)
 from videolatent_cli.cli.output import print_json
 from videolatent_cli.errors import RecipeError
 
@@ -41,7 +48,12 @@ def parse_moment(text: str | None, flag: str) -> float | None:
 
 
 def ask(  # noqa: PLR0913 - the options of the command
-    video: Annotated[Path, typer.Argument(help="A video file, or the folder of a library.")],
+    video: Annotated[
+        Path,
+        typer.Argument(
+            parser=library_place, metavar="VIDEO", help="A video file, or the folder of a library."
+        ),
+    ],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     run: Run = None,
     from_: Annotated[

@@ -15,6 +15,7 @@ from videolatent_cli.cli.options import (
     Engine,
     RetryFailed,
     Run,
+    library_place,
 )
 from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import FailedItemsError
@@ -30,7 +31,13 @@ def batch(  # noqa: PLR0913 - the options of the command
     ] = None,
     library: Annotated[
         Path | None,
-        typer.Option("--library", "-L", help="Library that is asked where no video is named."),
+        typer.Option(
+            "--library",
+            "-L",
+            parser=library_place,
+            metavar="PATH",
+            help="Library that is asked where no video is named.",
+        ),
     ] = None,
     run: Run = None,
     evidence: Annotated[int, typer.Option(min=0, help="Moments of evidence a question.")] = 2,

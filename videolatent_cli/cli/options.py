@@ -1,9 +1,30 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
+
+from videolatent_cli.errors import EnvironmentProblemError
+
+
+def library_place(name: str | Path) -> Path:
+    """Return the folder of a library; for a URI, what stands for it in an object store.
+
+    Raises:
+        EnvironmentProblemError: Where a package for object stores is missing.
+    """
+    if "://" not in str(name):
+        return Path(name)
+    try:
+        from upath import UPath
+
+        return cast("Path", UPath(name))
+    except (ImportError, ValueError) as error:
+        raise EnvironmentProblemError(
+            f"{name}: cannot be used ({error}); pip install 'videolatent-cli[objects]'"
+        ) from None
+
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.")]
 Overrides = Annotated[
@@ -19,7 +40,15 @@ Run = Annotated[
     typer.Option("--run", help="Run folder (default: newest in runs/, else the embedded model)."),
 ]
 LibraryDir = Annotated[
-    Path, typer.Option("--library", "-L", envvar="VL_LIBRARY", help="Folder of the library.")
+    Path,
+    typer.Option(
+        "--library",
+        "-L",
+        envvar="VL_LIBRARY",
+        parser=library_place,
+        metavar="PATH",
+        help="Folder of the library, or s3://BUCKET/NAME and the like.",
+    ),
 ]
 Engine = Annotated[
     Literal["local", "ray"], typer.Option(help="ray: on a Ray cluster, or on one made here.")

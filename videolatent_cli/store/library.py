@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -10,9 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import lancedb
 import pyarrow as pa
+from loguru import logger
 
-from videolatent_cli.errors import DataError, IncompatibleError, RecipeError, printable
+from videolatent_cli.errors import (
+    DataError,
+    EnvironmentProblemError,
+    IncompatibleError,
+    RecipeError,
+    printable,
+)
 from videolatent_cli.lock import locked
+from videolatent_cli.recipe import digest
 from videolatent_cli.store.library_rows import (
     FILES,
     FileRow,
@@ -33,6 +42,8 @@ DATABASE, MANIFEST = "library.lancedb", "library.json"
 def writing(folder: Path, *, wait: bool = False) -> AbstractContextManager[None]:
     """Hold the lock of a library's writer; the folder is made if it is missing.
 
+    Choice: an object store has no locks, so the lock of a library there holds on this machine only.
+
     Args:
         folder: Where the library is, or will be.
         wait: Wait for another writer in place of giving up.
@@ -41,11 +52,20 @@ def writing(folder: Path, *, wait: bool = False) -> AbstractContextManager[None]
         ResourceError: Where another process holds it.
     """
     refusal = f"{folder}: another process writes this library; wait for it to end, or use --wait"
-    return locked(folder / ".writer.lock", refusal, -1 if wait else 0)
+    if isinstance(folder, Path):
+        lock = folder / ".writer.lock"
+    else:
+        lock = Path(tempfile.gettempdir()) / f"videolatent-{digest(str(folder), 16)}.lock"
+        logger.info("{}: nothing keeps other machines from writing this library", folder)
+    return locked(lock, refusal, -1 if wait else 0)
 
 
 class Library:
-    """Tables of files and segments in a folder; one process writes at a time, any number reads."""
+    """Tables of files and segments in a folder; one process writes at a time, any number reads.
+
+    The folder may lie in an object store: a path of universal-pathlib, which does what is needed of
+    a `Path` here.
+    """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
@@ -59,8 +79,20 @@ class Library:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Whether a folder holds a library, of any layout."""
-        return (folder / MANIFEST).exists()
+        """Whether a folder holds a library, of any layout.
+
+        Raises:
+            EnvironmentProblemError: Where an object store cannot be reached.
+        """
+        try:
+            return (folder / MANIFEST).exists()
+        except Exception as error:
+            if isinstance(folder, Path):
+                raise
+            raise EnvironmentProblemError(
+                f"{folder}: the object store cannot be reached ({error}); look at its address and "
+                "at your credentials"
+            ) from None
 
     @classmethod
     def open(cls, folder: Path) -> Library:

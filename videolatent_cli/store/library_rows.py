@@ -164,10 +164,13 @@ class Manifest:
         return f"segments_{digest([*made_by, self.version])}"
 
     def write(self, path: Path) -> None:
-        """Write the manifest, under a temporary name that is then renamed."""
+        """Write the manifest as a whole: object stores do, on disk a temporary name is renamed."""
+        text = json.dumps({"schema": "vl.library/1", **asdict(self)}, indent=2)
+        if not isinstance(path, Path):
+            path.write_text(text, encoding="utf-8")
+            return
         part = path.with_name(path.name + ".part")
-        document = {"schema": "vl.library/1", **asdict(self)}
-        part.write_text(json.dumps(document, indent=2), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
 
     @classmethod
