@@ -23,7 +23,7 @@ from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import FailedItemsError
 
 if TYPE_CHECKING:
-    from videolatent_cli.pipeline.library.index import IndexReport
+    from videolatent_cli.pipeline.library.index import IndexReport, IndexRequest
 
 
 def index(  # noqa: PLR0913 - the options of the command
@@ -38,6 +38,10 @@ def index(  # noqa: PLR0913 - the options of the command
     ] = None,
     metadata: Annotated[
         Path | None, typer.Option(help="CSV or JSON Lines: video, and any other columns.")
+    ] = None,
+    speech: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a faster-whisper model, for videos without subtitles."),
     ] = None,
     segments: Annotated[
         str, typer.Option(help="How videos are cut: fixed:10s, scenes, scenedetect.")
@@ -64,7 +68,6 @@ def index(  # noqa: PLR0913 - the options of the command
     Example: vl index ~/Videos
     """
     from videolatent_cli.pipeline.library.index import IndexRequest
-    from videolatent_cli.pipeline.library.index import index as index_pipeline
     from videolatent_cli.pipeline.library.watch import changes
     from videolatent_cli.video.segments import parse_segments
 
@@ -73,6 +76,7 @@ def index(  # noqa: PLR0913 - the options of the command
         library,
         parse_segments(segments),
         embedder=embedder,
+        speech=speech,
         metadata=metadata,
         include=include,
         jobs=jobs,
@@ -83,18 +87,25 @@ def index(  # noqa: PLR0913 - the options of the command
     )
     changed = changes(request) if watch else ()
 
-    def bring_up_to_date() -> IndexReport:
-        with progress_bars() as show:
-            report = index_pipeline(request, run, cache_dir, device, show)
-        _say(report, as_json=as_json)
-        return report
-
-    report = bring_up_to_date()
+    report = _index(request, run, cache_dir, device, as_json=as_json)
     for _ in changed:
-        for reason in bring_up_to_date().failed.values():
+        again = _index(request, run, cache_dir, device, as_json=as_json)
+        for reason in again.failed.values():
             logger.warning("{}", reason)
     if report.failed:
         raise _failure(report)
+
+
+def _index(
+    request: IndexRequest, run: Path | None, cache_dir: Path, device: str, *, as_json: bool
+) -> IndexReport:
+    """Bring the library up to date, and say what was done."""
+    from videolatent_cli.pipeline.library.index import index as index_pipeline
+
+    with progress_bars() as show:
+        report = index_pipeline(request, run, cache_dir, device, show)
+    _say(report, as_json=as_json)
+    return report
 
 
 def _failure(report: IndexReport) -> FailedItemsError:

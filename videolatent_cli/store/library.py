@@ -119,7 +119,7 @@ class Library:
             IncompatibleError: Where the library was made with others.
         """
         for name, value in wanted.items():
-            made = getattr(self.manifest, name)
+            made = getattr(self.manifest, name) or "none"
             if made != value:
                 raise IncompatibleError(
                     f"{self.folder}: was made with {name} {made}, now it would be {value}; index "

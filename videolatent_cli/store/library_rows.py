@@ -149,6 +149,8 @@ class Manifest:
     """Length of the search vectors."""
     model: dict[str, str]
     """Backbone and run that the contract comes from, for people."""
+    speech: str = ""
+    """Folder of what writes down what is said; empty: subtitles only."""
     roots: tuple[str, ...] = ()
     version: int = VERSION
 

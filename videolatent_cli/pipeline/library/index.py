@@ -36,6 +36,8 @@ class IndexRequest:
     segments: SegmentRule
     embedder: str | None = None
     """What makes search vectors; None: what the library has, `lexical` in a new one."""
+    speech: Path | None = None
+    """Folder of a faster-whisper model for videos without subtitles; None: as the library does."""
     metadata: Path | None = None
     """Records with a column `video` and any others, which are searched too."""
     include: str | None = None
@@ -49,6 +51,11 @@ class IndexRequest:
     retry_failed: bool = False
     wait: bool = False
     """Wait for another writer of the library in place of giving up."""
+
+    @property
+    def speech_name(self) -> str:
+        """What a library says of `speech`."""
+        return str(self.speech.absolute()) if self.speech is not None else ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,8 @@ def _up_to_date(request: IndexRequest) -> Library | None:
     migrate(request.library)
     library = Library.open(request.library)
     library.check(segments=request.segments.name)
+    if request.speech is not None:
+        library.check(speech=request.speech_name)
     if request.embedder is not None:
         library.check(embedder_spec=full_spec(request.embedder))
     return library

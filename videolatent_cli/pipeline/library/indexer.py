@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import ChainMap
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-from loguru import logger
 
 from videolatent_cli.errors import VideoError, printable
 from videolatent_cli.model.source import Clip
+from videolatent_cli.model.speech import Transcriber
 from videolatent_cli.pipeline.library.embedding import LEXICAL, Embedder, full_spec, open_embedder
 from videolatent_cli.pipeline.library.isolation import Isolation
+from videolatent_cli.pipeline.library.lines import LineReader
 from videolatent_cli.pipeline.library.making import LocalMaker, Maker
 from videolatent_cli.pipeline.library.ray_maker import RayMaker, SegmentWork
 from videolatent_cli.pipeline.library.segment_maker import Part, prompts_of, tell_again
@@ -21,13 +22,12 @@ from videolatent_cli.pipeline.ray_pool import RayPool
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library
 from videolatent_cli.store.library_rows import FileRow, Manifest, SegmentRow
-from videolatent_cli.video.probe import VideoInfo, content_id, probe
+from videolatent_cli.video.probe import content_id, probe
 from videolatent_cli.video.segments import SegmentRule, cut_video
-from videolatent_cli.video.subtitles import Line, read_subtitles
+from videolatent_cli.video.subtitles import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from videolatent_cli.pipeline.interrupt import StopRequest
     from videolatent_cli.pipeline.library.index import IndexRequest
@@ -45,7 +45,8 @@ class _Looked:
     row: FileRow
     parts: list[Part]
     """What is to be described; empty where the content is known or cannot be read."""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[Line, ...] | None = ()
+    """What is said; None: what its segments say already."""
     told: bool = True
     """Whether segments of the content tell of this file, or of another one that is there."""
 
@@ -62,6 +63,8 @@ def open_indexer(
     known = library.manifest.embedder_spec if library is not None else LEXICAL
     spec = full_spec(request.embedder or known)
     embedder = open_embedder(spec)
+    speech = library.manifest.speech if library is not None else request.speech_name
+    transcriber = Transcriber(Path(speech)) if speech else None
     trained = open_model(run, device)
     wanted = _manifest(trained, request, embedder, spec)
     if library is None:
@@ -83,7 +86,8 @@ def open_indexer(
             maker = RayMaker(stack.enter_context(RayPool(request.workers, *work)), source)
         else:
             maker = LocalMaker(trained, cache, embedder, isolation)
-        yield Indexer(library, request.segments, maker, embedder, isolation)
+        lines = LineReader(isolation, transcriber)
+        yield Indexer(library, request.segments, maker, embedder, isolation, lines)
 
 
 def _manifest(
@@ -100,6 +104,7 @@ def _manifest(
         embedder_spec=spec,
         dim=embedder.dim,
         model={"backbone": model, "run": trained.name},
+        speech=request.speech_name,
     )
 
 
@@ -113,12 +118,14 @@ class Indexer:
         maker: Maker,
         embedder: Embedder,
         isolation: Isolation,
+        lines: LineReader,
     ) -> None:
         self.library = library
         self._rule = rule
         self._maker = maker
         self._embedder = embedder
         self._isolation = isolation
+        self._lines = lines
 
     def index(self, found: Survey, stop: StopRequest, progress: Progress) -> list[FileRow]:
         """Commit what is to do, some files at a time, and return their rows."""
@@ -173,26 +180,20 @@ class Indexer:
             if content in known:
                 row = replace(file.row, content_id=content, duration_seconds=known[content])
                 fresh = content in told and not row.beside and not row.notes
-                lines = () if fresh else self._lines(file, self._isolation.run(probe, path))
-                return _Looked(row, [], lines, told=fresh)
+                return _Looked(row, [], () if fresh else self._lines_again(file), told=fresh)
             info = self._isolation.run(probe, path)
             length = info.duration_seconds
             cuts = self._isolation.run(cut_video, path, self._rule, length)
         except VideoError as error:
             return _Looked(replace(file.row, state="failed", reason=printable(str(error))), [])
         row = replace(file.row, content_id=content, duration_seconds=length)
-        lines = self._lines(file, info)
+        lines = self._lines.read(file.video, info)
         windows = [(None, None)] if len(cuts) == 1 else cuts
         return _Looked(row, [Part(row, Clip(path, window), lines) for window in windows], lines)
 
-    def _lines(self, file: FoundFile, info: VideoInfo) -> tuple[Line, ...]:
-        """Return a file's subtitles; none, with a warning, where they cannot be read."""
-        path, beside = file.video.path, file.video.subtitles
-        try:
-            return tuple(self._isolation.run(read_subtitles, path, beside, info.start_seconds))
-        except VideoError as error:
-            logger.warning("indexed without subtitles: {}", printable(str(error)))
-            return ()
+    def _lines_again(self, file: FoundFile) -> tuple[Line, ...] | None:
+        """Return the lines of a file whose content is known."""
+        return self._lines.read_again(file.video, self._isolation.run(probe, file.video.path))
 
     def _told_again(self, group: Sequence[_Looked]) -> list[SegmentRow]:
         """Return segments of known contents that must tell of a file that is new or changed."""

@@ -96,9 +96,16 @@ class SegmentMaker:
 
 
 def tell_again(
-    embedder: Embedder, segments: Sequence[SegmentRow], row: FileRow, lines: Sequence[Line]
+    embedder: Embedder, segments: Sequence[SegmentRow], row: FileRow, lines: Sequence[Line] | None
 ) -> list[SegmentRow]:
-    """Return segments with new words of their file; nothing is decoded or described again."""
+    """Return segments with new words of their file; nothing is decoded or described again.
+
+    Args:
+        embedder: Of the library.
+        segments: What to tell of another file.
+        row: The file.
+        lines: What is said in it; None: what the segments say already.
+    """
     told = [_told(segment, row, lines) for segment in segments]
     return told if embedder.sees else _with_vectors(embedder, told)
 
@@ -127,9 +134,11 @@ def _segment(part: Part, seen: str, picture: bytes | None) -> SegmentRow:
     return _told(segment, part.row, part.lines)
 
 
-def _told(segment: SegmentRow, row: FileRow, lines: Sequence[Line]) -> SegmentRow:
+def _told(segment: SegmentRow, row: FileRow, lines: Sequence[Line] | None) -> SegmentRow:
     """Return a segment with what is said in it and written of its file."""
-    said = said_between(lines, segment.start_seconds, segment.end_seconds)
+    said = segment.said
+    if lines is not None:
+        said = said_between(lines, segment.start_seconds, segment.end_seconds)
     notes = [str(value) for value in json.loads(row.notes).values()] if row.notes else []
     names = " ".join(re.findall(r"[^\W_]+", row.path))
     text = "\n".join(part for part in (segment.description, said, names, row.path, *notes) if part)

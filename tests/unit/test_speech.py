@@ -1,0 +1,82 @@
+"""Speech: sound at its time, written down once, and only where there are no subtitles."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.factories import make_video
+from tests.libraries import LIBRARY, all_segments, names, run
+from tests.whisper import write_whisper
+from videolatent_cli.errors import EnvironmentProblemError, IncompatibleError
+from videolatent_cli.model import speech
+from videolatent_cli.video.ffmpeg import ffmpeg_binary
+from videolatent_cli.video.probe import probe
+from videolatent_cli.video.sound import SAMPLES_PER_SECOND, read_sound
+from videolatent_cli.video.subtitles import said_between
+
+pytest.importorskip("faster_whisper")
+
+
+def with_sound(path: Path, source: str, delay_seconds: float = 0.0) -> Path:
+    """Return a video of two seconds with a sound that starts later."""
+    silent = path.with_name("silent.mp4")
+    make_video(silent, num_frames=50)
+    command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-y", "-i", str(silent)]
+    command += ["-itsoffset", str(delay_seconds), "-f", "lavfi", "-i", source]
+    subprocess.run([*command, "-c:v", "copy", "-c:a", "aac", str(path)], check=True)
+    silent.unlink()
+    return path
+
+
+def test_sound_is_where_it_is_heard(tmp_path: Path) -> None:
+    tone = with_sound(tmp_path / "a.mkv", "sine=frequency=440:duration=1", 0.5)
+    sound = read_sound(tone, probe(tone).start_seconds)
+    assert sound is not None
+    assert sound.start_seconds == pytest.approx(0.5, abs=0.05)
+    assert len(sound.samples) == pytest.approx(SAMPLES_PER_SECOND, rel=0.1)
+    middle = sound.samples[4000:12000]
+    heard = np.argmax(np.abs(np.fft.rfft(middle))) * SAMPLES_PER_SECOND / len(middle)
+    assert heard == pytest.approx(440, abs=3)
+    make_video(tmp_path / "b.mp4")
+    assert read_sound(tmp_path / "b.mp4", 0.0) is None
+
+
+def test_what_is_said_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = write_whisper(tmp_path)
+    monkeypatch.setitem(speech.OPTIONS, "vad_filter", False)  # it hears nonsense in noise
+    media = tmp_path / "media"
+    media.mkdir()
+    noise = "anoisesrc=duration=2:seed={}:amplitude=0.5"
+    loud = with_sound(media / "loud.mp4", noise.format(1))
+    with_sound(media / "written.mp4", noise.format(2))
+    (media / "written.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    make_video(media / "silent.mp4", num_frames=40)
+    assert run(media, speech=model).new == 3
+    said = {one.text.split("\n")[-1]: one.said for one in all_segments()}
+    sound = read_sound(loud, probe(loud).start_seconds)
+    assert sound is not None
+    expected = said_between(speech.Transcriber(model).lines(sound), 0.0, 2.0)
+    assert len(expected) > 0
+    assert said == {"loud.mp4": expected, "written.mp4": "hello", "silent.mp4": ""}
+    assert names(expected, mode="text")[0] == "loud.mp4"
+    monkeypatch.setattr(speech.Transcriber, "lines", None)
+    loud.rename(media / "renamed.mp4")
+    (tmp_path / "notes.csv").write_text("video,place\nmedia/renamed.mp4,Rotterdam\n")
+    run(media, metadata=tmp_path / "notes.csv")  # the library knows its model
+    (again,) = [one for one in all_segments() if "renamed" in one.text]
+    assert again.said == expected
+    assert "Rotterdam" in again.text
+    with pytest.raises(IncompatibleError, match=r"was made with speech /.*whisper, now"):
+        run(media, speech=tmp_path)
+
+
+def test_what_is_missing_is_said(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EnvironmentProblemError, match=r"--speech: .* \(model.bin is missing\)"):
+        run(media, speech=media)
+    assert not (LIBRARY / "library.json").exists()
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    with pytest.raises(EnvironmentProblemError, match="--speech: faster-whisper is missing"):
+        run(media, speech=media)
