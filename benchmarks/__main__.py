@@ -17,6 +17,7 @@ NAMES = (
     "training_step",
     "epoch",
     "library",
+    "scale",
     "embedded",
     "before_latents",
     "demo",

@@ -25,6 +25,8 @@ SEGMENT_SECONDS, FRAMES = 10.0, 16
 WINDOWS = [(start, start + SEGMENT_SECONDS) for start in (40.0, 1210.0, 2430.0, 3550.0)]
 VECTORS, DIM, CENTRES, QUERIES = 1_000_000, 256, 20_000, 60
 ARCHIVE_HOURS = 1_000_000
+TOKENS, WIDTH = 960, 3584
+"""Visual tokens of 16 frames of 420x224 in Qwen2.5-VL-7B, and numbers in each."""
 
 
 def run() -> str:
@@ -52,6 +54,10 @@ def run() -> str:
         [
             "`vl index` with the embedded model",
             f"{segments * indexed / 3600 / 1e3:,.0f} thousand hours of 2 cores",
+        ],
+        [
+            f"features of Qwen2.5-VL-7B, {TOKENS} tokens of {WIDTH:,} numbers of 2 bytes",
+            f"{segments * TOKENS * WIDTH * 2 / 1e12:,.0f} TB",
         ],
         ["library on disk, without pictures", f"{segments * disk / VECTORS / 1e12:.2f} TB"],
         ["writing rows", f"{segments * put / VECTORS / 3600:.0f} hours"],
