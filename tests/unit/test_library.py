@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,9 @@ def test_ctrl_c_keeps_what_is_indexed(media: Path, monkeypatch: pytest.MonkeyPat
         patch.setattr("videolatent_cli.pipeline.library.index.StopRequest", Impatient)
         with pytest.raises(InterruptedRunError, match="2 files are indexed; go on with"):
             run(media)
+    assert library_status(LIBRARY).states == {"indexed": 2, "pending": 2}
+    assert library_problems(LIBRARY) == []
+    assert len(names("val")) == 2
     assert run(media).unchanged == 2
     assert library_problems(LIBRARY) == []
 
@@ -469,6 +473,18 @@ def test_one_writer_at_a_time(media: Path) -> None:
         pytest.raises(ResourceError, match="lib: another process writes this library"),
     ):
         run(media)
+    held = threading.Event()
+
+    def write() -> None:
+        with writing(LIBRARY):
+            held.set()
+            time.sleep(1.0)
+
+    threading.Thread(target=write).start()
+    held.wait()
+    started = time.perf_counter()
+    assert run(media, wait=True).new == 4
+    assert time.perf_counter() - started > 0.9
 
 
 def test_wrong_paths_and_rules(media: Path, tmp_path: Path) -> None:

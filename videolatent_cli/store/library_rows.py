@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 VERSION = 2
 """Of the layout: a newer library is refused, an older one is brought up to date."""
 
-State = Literal["indexed", "failed", "vanished"]
+State = Literal["pending", "indexed", "failed", "vanished"]
+"""Choice: a file goes from pending to indexed, or failed, in one commit, so that no state between
+them is ever seen; that its features are there is what the feature cache knows."""
 
 FILES = pa.schema(
     [

@@ -130,6 +130,7 @@ class Indexer:
     def index(self, found: Survey, stop: StopRequest, progress: Progress) -> list[FileRow]:
         """Commit what is to do, some files at a time, and return their rows."""
         self.library.set_roots(found.roots)
+        self._mark_pending(found.todo)
         known, told = self._lengths(), set(found.told)
         done: list[FileRow] = []
 
@@ -147,6 +148,12 @@ class Indexer:
             progress("index", len(done), len(found.todo))
             check()
         return done
+
+    def _mark_pending(self, files: Sequence[FoundFile]) -> None:
+        """Tell other processes of new files; changed ones stay as they are until they are read."""
+        known = {row.key for row in self.library.files()}
+        new = [file.row for file in files if file.row.key not in known]
+        self.library.put_files([replace(row, state="pending") for row in new])
 
     def _groups(
         self, files: Sequence[FoundFile], known: dict[str, float], told: set[str]

@@ -132,7 +132,7 @@ def _row(index: int, root: Path, video: VideoFile) -> FileRow | None:
 
 def _same(before: FileRow | None, now: FileRow, *, retry_failed: bool) -> bool:
     """Whether a file need not be looked at."""
-    if before is None or before.state == "vanished":
+    if before is None or before.state in ("pending", "vanished"):
         return False
     if before.state == "failed" and retry_failed:
         return False
