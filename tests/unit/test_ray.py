@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
 from videolatent_cli.pipeline.documents import Answer
 from videolatent_cli.pipeline.library.care import library_problems
 from videolatent_cli.pipeline.models import open_worker_model
-from videolatent_cli.pipeline.ray_pool import RayPool
+from videolatent_cli.pipeline.ray_pool import RayPool, _check_address
 
 ray = pytest.importorskip("ray")
 
@@ -72,7 +73,9 @@ def test_a_library_made_by_workers_is_the_same(media: Path) -> None:
     ]
     assert all((a.vector == b.vector).all() for a, b in zip(after, before, strict=True))
     LIBRARY.rename("again")
+    left = set(Path(tempfile.gettempdir()).glob("vl-ray-*"))
     assert run(media, workers=1).segments == alone.segments  # features are in the cache now
+    assert set(Path(tempfile.gettempdir()).glob("vl-ray-*")) <= left
 
 
 def _kill_a_worker() -> None:
@@ -115,6 +118,9 @@ def test_answers_by_workers_are_the_same(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(IncompatibleError, match="embedded: a worker would make other features"):
         open_worker_model("embedded", "another", "cpu")
+    with pytest.raises(EnvironmentProblemError, match="RAY_ADDRESS: nobody answers, got '127"):
+        _check_address("127.0.0.1:9")
+    _check_address("auto")
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
         pytest.raises(EnvironmentProblemError, match="--engine ray: ray is missing"),

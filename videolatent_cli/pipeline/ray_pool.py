@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -55,6 +56,7 @@ class RayPool:
         self._ray: Any = ray
         self._connected_here = not ray.is_initialized()
         if self._connected_here:
+            _check_address(os.environ.get("RAY_ADDRESS", ""))
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         resources = self._ray.cluster_resources()
         if self.count > resources.get("CPU", 0):
@@ -111,6 +113,20 @@ class RayPool:
                 f"ray: lost its workers {_RETRIES + 1} times, got {type(error).__name__}; look "
                 "into the logs of Ray, give workers more memory, and run the same command again"
             ) from None
+
+
+def _check_address(address: str) -> None:
+    """Raise at once where nobody answers; Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.rpartition("/")[2], int(port)), timeout=10).close()
+    except OSError as error:
+        raise EnvironmentProblemError(
+            f"RAY_ADDRESS: nobody answers, got '{address}' ({error}); name the head of a cluster, "
+            "or unset it to start one here"
+        ) from None
 
 
 class _Worker:

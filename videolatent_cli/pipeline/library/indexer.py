@@ -75,17 +75,16 @@ def open_indexer(
         descriptions=wanted.descriptions,
         embedder=wanted.embedder,
     )
-    cache = FeatureCache(cache_dir)
+    source = trained.source(FeatureCache(cache_dir))
     with ExitStack() as stack:
         seconds = trained.checkpoint.recipe.video.timeout_seconds
         isolation = stack.enter_context(Isolation(request.jobs, seconds))
         maker: Maker
         if request.workers is not None:
-            source = trained.source(cache)
             work = (SegmentWork, trained.name, source.fingerprint, device, spec)
             maker = RayMaker(stack.enter_context(RayPool(request.workers, *work)), source)
         else:
-            maker = LocalMaker(trained, cache, embedder, isolation)
+            maker = LocalMaker(trained, source, embedder, isolation)
         lines = LineReader(isolation, transcriber)
         yield Indexer(library, request.segments, maker, embedder, isolation, lines)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 from videolatent_cli.errors import VideoError, printable
 from videolatent_cli.pipeline.encode import encode_clips
 from videolatent_cli.pipeline.library.segment_maker import Part, SegmentMaker
-from videolatent_cli.store import FeatureCache
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.thumbnail import jpeg, moment_thumbnail
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from videolatent_cli.model.source import Clip
+    from videolatent_cli.model.source import Clip, VideoSource
     from videolatent_cli.pipeline.library.embedding import Embedder
     from videolatent_cli.pipeline.library.isolation import Isolation
     from videolatent_cli.pipeline.models import TrainedModel
@@ -50,9 +49,9 @@ class LocalMaker:
     files_at_once = 32
 
     def __init__(
-        self, trained: TrainedModel, cache: FeatureCache, embedder: Embedder, isolation: Isolation
+        self, trained: TrainedModel, source: VideoSource, embedder: Embedder, isolation: Isolation
     ) -> None:
-        self._source = trained.source(cache)
+        self._source = source
         self._needs_pictures = embedder.sees
         self._maker = SegmentMaker(trained, self._source, embedder)
         self._isolation = isolation

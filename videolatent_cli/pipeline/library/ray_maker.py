@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -65,25 +64,23 @@ class RayMaker:
 
 
 class SegmentWork:
-    """What a worker does: all that an index of one machine does, in a cache of its own."""
+    """What a worker does: all that an index of one machine does, in a cache for the while."""
 
     def __init__(self, name: str, fingerprint: str, device: str, embedder_spec: str) -> None:
         trained = open_worker_model(name, fingerprint, device)
         seconds = trained.checkpoint.recipe.video.timeout_seconds
-        self._held = ExitStack()
-        folder = self._held.enter_context(TemporaryDirectory(prefix="vl-ray-"))
-        isolation = self._held.enter_context(Isolation(1, seconds))
-        self._cache = FeatureCache(Path(folder))
-        self._maker = LocalMaker(trained, self._cache, open_embedder(embedder_spec), isolation)
+        isolation = Isolation(1, seconds).__enter__()  # for as long as the worker lives
+        self._source = trained.source()
+        self._maker = LocalMaker(trained, self._source, open_embedder(embedder_spec), isolation)
 
     def make(self, task: Task) -> tuple[Made, list[CachedVideo]]:
         """Return the segments of a content, and those of its features that are new."""
         parts, known = task
-        with self._cache.writer() as writer:
-            for row in known:
-                writer.put(row)
-        made = self._maker.make(parts, lambda: None)
-        keys = self._cache.keys()
-        new = self._cache.find(keys - {row.key for row in known})
-        self._cache.remove(sorted(keys))
+        with TemporaryDirectory(prefix="vl-ray-") as folder:
+            cache = self._source.cache = FeatureCache(Path(folder))
+            with cache.writer() as writer:
+                for row in known:
+                    writer.put(row)
+            made = self._maker.make(parts, lambda: None)
+            new = cache.find(cache.keys() - {row.key for row in known})
         return made, list(new.values())
