@@ -57,6 +57,7 @@ class RayPool:
         self._connected_here = not ray.is_initialized()
         if self._connected_here:
             _check_address(os.environ.get("RAY_ADDRESS", ""))
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of it
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         resources = self._ray.cluster_resources()
         if self.count > resources.get("CPU", 0):
