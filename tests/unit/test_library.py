@@ -41,7 +41,7 @@ from videolatent_cli.pipeline.library.isolation import Isolation
 from videolatent_cli.pipeline.library.making import LocalMaker
 from videolatent_cli.pipeline.library.search import SearchRequest, search, write_search_page
 from videolatent_cli.store import FeatureCache
-from videolatent_cli.store.library import writing
+from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import FileRow
 from videolatent_cli.video.segments import FixedSegments, parse_segments
 from videolatent_cli.video.walk import walk_videos
@@ -164,6 +164,27 @@ def test_ctrl_c_keeps_what_is_indexed(media: Path, monkeypatch: pytest.MonkeyPat
     assert len(names("val")) == 2
     assert run(media).unchanged == 2
     assert library_problems(LIBRARY) == []
+
+
+def test_a_kill_between_segments_and_files_doubles_nothing(
+    media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_files = Library.put_files
+
+    def killed(self: Library, rows: list[FileRow]) -> None:
+        if any(row.state == "indexed" for row in rows):
+            raise KeyboardInterrupt
+        put_files(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Library, "put_files", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(media)
+    assert len(Library.open(LIBRARY).segments) == 4
+    assert library_problems(LIBRARY) != []
+    assert run(media).new == 4
+    assert library_problems(LIBRARY) == []
+    assert len(Library.open(LIBRARY).segments) == 4
 
 
 def test_strange_names_and_loops(media: Path) -> None:

@@ -189,11 +189,15 @@ class Library:
     def remove_files(self, rows: Sequence[FileRow]) -> None:
         """Forget files, and the segments that no other file shows; the caller holds the lock."""
         delete(self._files, "key", [row.key for row in rows])
-        left = {row.content_id for row in self.files()}
-        self.segments.remove(self.segments.contents() - left)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Forget segments of no file: a writer was killed before it wrote the file's row."""
+        self.segments.remove(self.segments.contents() - {row.content_id for row in self.files()})
 
     def finish(self) -> None:
-        """Bring indices up to date and compact; the caller holds the lock."""
+        """Sweep, bring indices up to date and compact; the caller holds the lock."""
+        self.sweep()
         self.segments.finish()
         compact(self._files)
 

@@ -129,6 +129,7 @@ class Indexer:
     def index(self, found: Survey, stop: StopRequest, progress: Progress) -> list[FileRow]:
         """Commit what is to do, some files at a time, and return their rows."""
         self.library.set_roots(found.roots)
+        self.library.sweep()
         self._mark_pending(found.todo)
         known, told = self._lengths(), set(found.told)
         done: list[FileRow] = []
