@@ -233,14 +233,39 @@ def test_attention_counts_frame_groups_whatever_the_size_of_the_video(
     assert torch.allclose(looked[1, :, 0], weights[1, :, :per_group].sum(-1))
 
 
+@pytest.mark.parametrize("num_blocks", [0, 2])
+@pytest.mark.parametrize("positions", ["shared", "own"])
+def test_an_answer_run_with_the_end_marker_is_one_run_after_it(
+    model: VideoLatent, num_blocks: int, positions: Literal["shared", "own"]
+) -> None:
+    latent = LATENT.model_copy(update={"num_blocks": num_blocks, "positions": positions})
+    model = VideoLatent(model.backbone, latent).eval()
+    batch = make_batch(model)
+    answers = model.backbone.embed(batch.answer.ids)
+    layers = model.layers_at([0.5, 1.0])
+    after = model.think(model.open(batch), layers)
+    together = model.think(model.open(batch), layers, following=answers[:, :-1])
+    two = model.answer_logits(after.end_hidden, answers, after.state)
+    one = model.backbone.logits(together.answer_hidden)
+    assert one.shape == two.shape
+    assert torch.allclose(one, two, atol=1e-5)
+    assert torch.equal(together.before_end, after.before_end)
+    assert torch.equal(together.state.next_position, after.state.next_position)
+    for (k, v), (ok, ov) in zip(together.state.layers, after.state.layers, strict=True):
+        assert torch.allclose(k, ok, atol=1e-5)
+        assert torch.allclose(v, ov, atol=1e-5)
+    for a, b in zip(together.by_layer, after.by_layer, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
 @pytest.mark.parametrize("view", ["latents", "question"])
 def test_bottleneck_sees_the_video_only_through_the_latents(
     model: VideoLatent, view: Literal["latents", "question"]
 ) -> None:
     batch = make_batch(model, (0,))
-    rollout = model.think(model.open(batch))
-    changed = model.think(model.open(make_batch(model, (7,))))
     answers = model.backbone.embed(batch.answer.ids)
+    rollout = model.think(model.open(batch), following=answers[:, :-1])
+    changed = model.think(model.open(make_batch(model, (7,))))
 
     def blind(seen: Rollout, asked: Batch) -> torch.Tensor:
         state = seen.latent_state()

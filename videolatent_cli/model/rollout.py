@@ -27,14 +27,20 @@ class Rollout:
     """How much each latent looked again at each frame group; a row sums to 1."""
     by_layer: tuple[Float[Tensor, "batch position dim"], ...]
     """Hidden states at the latents and the end marker, for each layer asked for."""
-    end_hidden: Float[Tensor, "batch 1 dim"]
-    """Last hidden state at the end marker: it predicts the answer's first token."""
+    answer_hidden: Float[Tensor, "batch answer dim"]
+    """Last hidden states at the end marker, which predict the answer's first token, and at what
+    was run together with it."""
     question_state: State
     """State after the question, before the markers."""
     state: State
     """State after the end marker."""
     before_end: Int[Tensor, " batch"]
     """Next position before the end marker."""
+
+    @property
+    def end_hidden(self) -> Float[Tensor, "batch 1 dim"]:
+        """Last hidden state at the end marker."""
+        return self.answer_hidden[:, :1]
 
     def latent_state(self) -> State:
         """Return the state of the latents alone, which goes on before the end marker."""
@@ -53,6 +59,7 @@ def roll_out(  # noqa: PLR0913 - the arguments of the mathematics
     detach_blocks: bool = False,
     layers: tuple[int, ...] = (),
     replace: Callable[[Tensor], Tensor] | None = None,
+    following: Float[Tensor, "batch following dim"] | None = None,
 ) -> Rollout:
     """Run the question, the markers and all blocks of latents on a state that holds the video.
 
@@ -71,41 +78,71 @@ def roll_out(  # noqa: PLR0913 - the arguments of the mathematics
         layers: Layers whose hidden states are wanted.
         replace: For controls: changes each block of latents, (batch, latent, dim), before it
             enters the model.
+        following: Embedded tokens to run together with the end marker: in training the answer,
+            which saves a pass over all keys and values.
     """
     rows = len(question)
-    opening = [question, *_opening(injection, rows, question)]
-    added = sum(part.shape[1] for part in opening[1:])
-    ones = torch.ones(rows, added, dtype=torch.bool, device=mask.device)
-    moves = injection.moves(rows, added)
-    first = backbone.extend(
-        torch.cat(opening, 1),
-        state,
-        torch.cat((mask, ones), 1),
-        layers,
-        torch.cat((mask, moves), 1),
-    )
+    ending = _Ending.of(injection, question[:, :0] if following is None else following)
+    markers = torch.cat((injection.start, injection.slots)).to(question.dtype)
+    opening = [question, markers.expand(rows, -1, -1)]
+    moves = [mask, injection.moves(rows, len(markers))]
+    if not injection.num_blocks:
+        opening.append(ending.embeds)
+        moves.append(ending.moves)
+    added = torch.ones_like(torch.cat(moves[1:], 1))
+    seen = torch.cat((mask, added), 1)
+    first = backbone.extend(torch.cat(opening, 1), state, seen, layers, torch.cat(moves, 1))
     after_question = state.length + question.shape[1]
     question_state = first.state.window(0, after_question, state.next_position + mask.sum(1))
     if injection.num_blocks:
         blocks = _Blocks(backbone, injection, memory, detach_blocks, layers, replace)
-        return blocks.run(first, question_state)
-    return Rollout(
-        latents=first.hidden.new_zeros(rows, 0, backbone.dim, dtype=torch.float32),
-        attention=None,
-        by_layer=tuple(hidden[:, -1:] for hidden in first.by_layer),
-        end_hidden=first.hidden[:, -1:],
-        question_state=question_state,
-        state=first.state,
-        before_end=first.state.next_position - moves[:, -1].long(),
-    )
+        return blocks.run(first, question_state, ending)
+    nothing = first.hidden.new_zeros(rows, 0, backbone.dim, dtype=torch.float32)
+    by_layer = tuple(hidden[:, -ending.length :] for hidden in first.by_layer)
+    return ending.rollout(first, nothing, None, by_layer, question_state)
 
 
-def _opening(injection: LatentInjection, rows: int, like: Tensor) -> list[Tensor]:
-    """Return start marker and slots, and the end marker where no blocks follow."""
-    parts = [injection.start, injection.slots]
-    if not injection.num_blocks:
-        parts.append(injection.end)
-    return [part.to(like.dtype).expand(rows, -1, -1) for part in parts]
+@dataclass(frozen=True)
+class _Ending:
+    """The end marker, and what is run together with it."""
+
+    embeds: Float[Tensor, "batch token dim"]
+    moves: Bool[Tensor, "batch token"]
+
+    @classmethod
+    def of(cls, injection: LatentInjection, following: Tensor) -> _Ending:
+        """Return the end marker with some embedded tokens behind it."""
+        rows, count = following.shape[:2]
+        end = injection.end.to(following.dtype).expand(rows, 1, -1)
+        moves = torch.ones(rows, count, dtype=torch.bool, device=following.device)
+        return cls(torch.cat((end, following), 1), torch.cat((injection.moves(rows, 1), moves), 1))
+
+    @property
+    def length(self) -> int:
+        """Number of tokens."""
+        return self.moves.shape[1]
+
+    def rollout(
+        self,
+        out: Extension,
+        latents: Tensor,
+        attention: Tensor | None,
+        by_layer: tuple[Tensor, ...],
+        question_state: State,
+    ) -> Rollout:
+        """Return the rollout whose last pass ended with this."""
+        following = self.length - 1
+        before_end = out.state.next_position - self.moves.sum(1)
+        after_end = before_end + self.moves[:, 0].long()
+        return Rollout(
+            latents=latents,
+            attention=attention,
+            by_layer=tuple(layer[:, : layer.shape[1] - following] for layer in by_layer),
+            answer_hidden=out.hidden[:, -self.length :],
+            question_state=question_state,
+            state=out.state.window(0, out.state.length - following, after_end),
+            before_end=before_end,
+        )
 
 
 @dataclass(frozen=True)
@@ -119,30 +156,28 @@ class _Blocks:
     layers: tuple[int, ...]
     replace: Callable[[Tensor], Tensor] | None
 
-    def run(self, out: Extension, question_state: State) -> Rollout:
+    def run(self, out: Extension, question_state: State, ending: _Ending) -> Rollout:
         """Make and run block after block, the last one together with the end marker."""
         count, dtype = self.injection.latents_per_block, out.hidden.dtype
-        end = self.injection.end.to(dtype).expand(len(out.hidden), 1, -1)
         hidden = out.hidden[:, -count:]
         latents, looks, tops = [], [], []
         for block in range(self.injection.num_blocks):
             z, look = self.injection(hidden.detach() if self.detach else hidden, self.memory, block)
             z = z if self.replace is None else self.replace(z)
-            last = block == self.injection.num_blocks - 1
-            fed = torch.cat((z.to(dtype), end), 1) if last else z.to(dtype)
-            moves = self.injection.moves(*fed.shape[:2])
+            fed, moves = z.to(dtype), self.injection.moves(*z.shape[:2])
+            if block == self.injection.num_blocks - 1:
+                fed = torch.cat((fed, ending.embeds), 1)
+                moves = torch.cat((moves, ending.moves), 1)
             out = self.backbone.extend(fed, out.state, layers=self.layers, moves=moves)
             hidden = out.hidden[:, :count]
             latents.append(z)
             looks.append(look)
             tops.append(out.by_layer)
         seen = [look for look in looks if look is not None]
-        return Rollout(
-            latents=torch.cat(latents, 1),
-            attention=torch.cat(seen, 1) if seen else None,
-            by_layer=tuple(torch.cat(layer, 1) for layer in zip(*tops, strict=True)),
-            end_hidden=out.hidden[:, -1:],
-            question_state=question_state,
-            state=out.state,
-            before_end=out.state.next_position - moves[:, -1].long(),
+        return ending.rollout(
+            out,
+            torch.cat(latents, 1),
+            torch.cat(seen, 1) if seen else None,
+            tuple(torch.cat(layer, 1) for layer in zip(*tops, strict=True)),
+            question_state,
         )

@@ -33,6 +33,8 @@ class State:
 
     def rows(self, index: Int[Tensor, " row"]) -> State:
         """Return the state with the rows `index`, which may repeat; gradients flow."""
+        if torch.equal(index, torch.arange(len(self.mask), device=index.device)):
+            return self  # one question a video: nothing is copied
         layers = tuple((k.index_select(0, index), v.index_select(0, index)) for k, v in self.layers)
         return State(layers, self.mask[index], self.next_position[index])
 

@@ -118,8 +118,9 @@ class VideoLatent(nn.Module):
         question: Question,
         layers: tuple[int, ...] = (),
         replace: Callable[[Tensor], Tensor] | None = None,
+        following: Float[Tensor, "batch following dim"] | None = None,
     ) -> Rollout:
-        """Return the rollout of a batch of questions."""
+        """Return the rollout of a batch of questions; arguments as those of `roll_out`."""
         if self.injection is None or self.latent is None:
             raise ValueError("VideoLatent.think: this model has no latents")
         return roll_out(
@@ -132,6 +133,7 @@ class VideoLatent(nn.Module):
             detach_blocks=self.latent.rollout_gradient == "detach_blocks",
             layers=layers,
             replace=replace,
+            following=following,
         )
 
     def forward(
@@ -152,9 +154,10 @@ class VideoLatent(nn.Module):
         question = self.open(batch)
         if self.injection is None:
             return Pass(self._plain_logits(question, batch))
-        rollout = self.think(question, layers if teacher is not None else ())
         answers = self.backbone.embed(batch.answer.ids)
-        logits = self.answer_logits(rollout.end_hidden, answers, rollout.state)
+        compared = layers if teacher is not None else ()
+        rollout = self.think(question, compared, following=answers[:, :-1])
+        logits = self.backbone.logits(rollout.answer_hidden)
         seen: tuple[Tensor, ...] = ()
         if teacher is not None:
             seen = thought_states(self.hindsight(batch, rollout, teacher, layers), rollout)
