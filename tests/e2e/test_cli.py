@@ -168,7 +168,7 @@ def test_an_index_that_is_killed_ends_like_one_that_is_not(vl: Run) -> None:
     assert vl("data", "render", "eventworld", "-o", "world", "--videos", "60").code == 0
     assert vl("index", "world", "-L", "whole", "--cache-dir", "whole_cache").code == 0
     moments = random.Random(0)
-    wanted = int(os.environ.get("VL_KILLS", "8"))
+    wanted = int(os.environ.get("VL_KILLS", "4"))
     kills = 0
     while kills < wanted:
         process = spawn("index", "world", "-L", "lib")
