@@ -49,20 +49,6 @@ def run() -> str:
     best = min(cost.cpu_seconds for name, cost in costs.items() if name != "ours")
     decode = costs["ours"].cpu_seconds / len(WINDOWS)
     segments = ARCHIVE_HOURS * 3600 / SEGMENT_SECONDS
-    rows = [
-        ["decoding", f"{segments * decode / 3600 / 1e3:,.0f} thousand core hours"],
-        [
-            "`vl index` with the embedded model",
-            f"{segments * indexed / 3600 / 1e3:,.0f} thousand hours of 2 cores",
-        ],
-        [
-            f"features of Qwen2.5-VL-7B, {TOKENS} tokens of {WIDTH:,} numbers of 2 bytes",
-            f"{segments * TOKENS * WIDTH * 2 / 1e12:,.0f} TB",
-        ],
-        ["library on disk, without pictures", f"{segments * disk / VECTORS / 1e12:.2f} TB"],
-        ["writing rows", f"{segments * put / VECTORS / 3600:.0f} hours"],
-        ["building indices", f"{segments * build / VECTORS / 3600:.0f} hours"],
-    ]
     return (
         "## Scale\n\n"
         f"`python -m benchmarks scale`. One hour of 1080p30 (key frames each second), cut into "
@@ -91,8 +77,29 @@ def run() -> str:
         )
         + f"\n\n**Arithmetic, not measurement:** {ARCHIVE_HOURS:,} hours are {segments / 1e6:.0f} "
         f"million segments. At {indexed:.2f} s a segment for `vl index` on a file of ten minutes, "
-        "and the figures above, in proportion:\n\n" + table(["work", "sum"], rows)
+        "and the figures above, in proportion:\n\n"
+        + table(["work", "sum"], _sums(segments, decode, indexed, put, build, disk))
     )
+
+
+def _sums(
+    segments: float, decode: float, indexed: float, put: float, build: float, disk: float
+) -> list[list[str]]:
+    """Return what an archive takes, in proportion to what was measured."""
+    return [
+        ["decoding", f"{segments * decode / 3600 / 1e3:,.0f} thousand core hours"],
+        [
+            "`vl index` with the embedded model",
+            f"{segments * indexed / 3600 / 1e3:,.0f} thousand hours of 2 cores",
+        ],
+        [
+            f"features of Qwen2.5-VL-7B, {TOKENS} tokens of {WIDTH:,} numbers of 2 bytes",
+            f"{segments * TOKENS * WIDTH * 2 / 1e12:,.0f} TB",
+        ],
+        ["library on disk, without pictures", f"{segments * disk / VECTORS / 1e12:.2f} TB"],
+        ["writing rows", f"{segments * put / VECTORS / 3600:.0f} hours"],
+        ["building indices", f"{segments * build / VECTORS / 3600:.0f} hours"],
+    ]
 
 
 def _ours(path: Path) -> None:

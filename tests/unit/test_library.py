@@ -38,7 +38,7 @@ from videolatent_cli.pipeline.library.care import (
     show_file,
 )
 from videolatent_cli.pipeline.library.isolation import Isolation
-from videolatent_cli.pipeline.library.making import LocalMaker
+from videolatent_cli.pipeline.library.local_maker import LocalMaker
 from videolatent_cli.pipeline.library.search import SearchRequest, search, write_search_page
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library, writing
@@ -68,7 +68,7 @@ def test_renamed_and_copied_files_are_known_by_content(
     first = media / "val/000000.mp4"
     shutil.copy(first, media / "copy.mp4")
     first.rename(media / "renamed.mp4")
-    monkeypatch.setattr("videolatent_cli.pipeline.library.making.decode_frames", None)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.local_maker.decode_frames", None)
     report = run(media)
     assert (report.new, report.vanished, report.segments) == (2, 1, 4)
     (moment,) = search(SearchRequest("renamed copy", LIBRARY, under="re"))
@@ -99,7 +99,7 @@ def test_what_training_cached_is_not_decoded(media: Path, monkeypatch: pytest.Mo
     ]
     write_jsonl(Path("q.jsonl"), asked)
     answer_batch(BatchRequest(Path("q.jsonl"), Path("a.jsonl"), Path()), None, Path("cache"), "cpu")
-    monkeypatch.setattr("videolatent_cli.pipeline.library.making.decode_frames", None)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.local_maker.decode_frames", None)
     assert run(media).new == 4
     assert [one.thumbnail for one in all_segments()] == [None] * 4
 

@@ -21,7 +21,7 @@ _EXACT = 20_000
 """Up to here every vector is compared; above, an index is asked."""
 _PROBES, _ROWS_A_PROBE, _REFINE = 20, 12_500, 5
 """Partitions that are looked into: at least so many, and of a large index every third, which finds
-0.99 of the ten best of a million (`python -m benchmarks scale`); 20 of its 244 find 0.89."""
+0.98 of the ten best of a million (`python -m benchmarks scale`)."""
 _ALIKE = 0.98
 """Cosine from which two segments count as nearly the same."""
 _KEPT_VERSIONS = timedelta(minutes=10)

@@ -14,7 +14,7 @@ from videolatent_cli.model.speech import Transcriber
 from videolatent_cli.pipeline.library.embedding import LEXICAL, Embedder, full_spec, open_embedder
 from videolatent_cli.pipeline.library.isolation import Isolation
 from videolatent_cli.pipeline.library.lines import LineReader
-from videolatent_cli.pipeline.library.making import LocalMaker, Maker
+from videolatent_cli.pipeline.library.local_maker import LocalMaker, Maker
 from videolatent_cli.pipeline.library.ray_maker import RayMaker, SegmentWork
 from videolatent_cli.pipeline.library.segment_maker import Part, prompts_of, tell_again
 from videolatent_cli.pipeline.models import TrainedModel, open_model

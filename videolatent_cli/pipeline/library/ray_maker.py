@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from videolatent_cli.pipeline.library.embedding import open_embedder
 from videolatent_cli.pipeline.library.isolation import Isolation
-from videolatent_cli.pipeline.library.making import LocalMaker, Made
+from videolatent_cli.pipeline.library.local_maker import LocalMaker, Made
 from videolatent_cli.pipeline.models import open_worker_model
 from videolatent_cli.store import CachedVideo, FeatureCache
 
