@@ -33,9 +33,16 @@ class State:
 
     def rows(self, index: Int[Tensor, " row"]) -> State:
         """Return the state with the rows `index`, which may repeat; gradients flow."""
-        if torch.equal(index, torch.arange(len(self.mask), device=index.device)):
-            return self  # one question a video: nothing is copied
-        layers = tuple((k.index_select(0, index), v.index_select(0, index)) for k, v in self.layers)
+        each = len(index) // len(self.mask)
+        every = torch.arange(len(self.mask), device=index.device).repeat_interleave(each)
+        if not torch.equal(index, every):
+            layers = tuple((k[index], v[index]) for k, v in self.layers)
+        elif each == 1:  # one question a video: nothing is copied
+            layers = self.layers
+        else:  # gradients of equal repeats are a plain sum, which is faster than a scattered one
+            layers = tuple(
+                (k.repeat_interleave(each, 0), v.repeat_interleave(each, 0)) for k, v in self.layers
+            )
         return State(layers, self.mask[index], self.next_position[index])
 
     def window(self, start: int, stop: int, next_position: Int[Tensor, " batch"]) -> State:
