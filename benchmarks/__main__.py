@@ -15,6 +15,7 @@ NAMES = (
     "decode",
     "cache",
     "training_step",
+    "memory",
     "epoch",
     "library",
     "scale",

@@ -6,33 +6,44 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from videolatent_cli.data.dataset import TRAIN
 from videolatent_cli.data.eventworld import FPS, make_world
-from videolatent_cli.data.prompts import question_text
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.checkpoint import find_checkpoint
-from videolatent_cli.model.features import Layout
-from videolatent_cli.model.load import build_model, sampling_of
-from videolatent_cli.model.source import Clip
+from videolatent_cli.model.load import build_model, check_device, sampling_of
 from videolatent_cli.pipeline.prepare import cache_status, clips_of, open_source, recipe_dataset
 from videolatent_cli.recipe.data_schema import EventWorldData
-from videolatent_cli.training.feed import Lengths, TripletFeed
+from videolatent_cli.training.feed import (
+    Lengths,
+    TripletFeed,
+    as_example,
+    group_lengths,
+    make_groups,
+)
+from videolatent_cli.training.footprint import step_bytes
+from videolatent_cli.training.metrics import peak_memory_bytes
+from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.probe import probe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from videolatent_cli.data.dataset import Dataset
+    from videolatent_cli.model.batch import Batch
+    from videolatent_cli.model.features import Layout
+    from videolatent_cli.model.source import Clip
     from videolatent_cli.model.videolatent import VideoLatent
     from videolatent_cli.recipe import Recipe
-    from videolatent_cli.video.sampling import SamplingSpec
+    from videolatent_cli.recipe.schema import Training
+    from videolatent_cli.training.feed import Group
 
 _BINS = 8
-_ACTIVATION_FLOATS = 40
-"""Floats kept for the backward pass for each position, layer and channel. Choice: a rough figure
-for decoders with gated MLPs and exact attention."""
+_HEAP = 1.3
+"""Memory of a process over that of its tensors. Choice: what a CPU's allocator does not give back
+between operations (docs/results.md, "Memory"); on a GPU only tensors are counted."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,10 @@ class Plan:
     steps: int
     steps_done: int
     memory_bytes: int
+    """Peak of the largest micro batch that may come: on a GPU what is allocated there, else what
+    the whole process takes."""
+    device: str
+    """Where it would be trained."""
     seconds_per_step: float
 
     def document(self) -> dict[str, Any]:
@@ -73,6 +88,7 @@ class Plan:
             "steps": self.steps,
             "steps_done": self.steps_done,
             "estimated_memory_bytes": self.memory_bytes,
+            "device": self.device,
             "estimated_seconds": self.seconds_per_step * (self.steps - self.steps_done),
         }
 
@@ -86,7 +102,7 @@ class Plan:
             *(f"           {low:>6}-{high:<6} {'#' * round(40 * share)} {count}"
               for low, high, count, share in histogram(self.tokens)),
             f"cache      {self.cache_bytes / 1e6:.1f} MB when complete",
-            f"memory     about {self.memory_bytes / 1e9:.2f} GB (rough)",
+            f"memory     about {self.memory_bytes / 1e9:.2f} GB at its peak, on {self.device}",
             f"steps      {self.steps}, {self.steps_done} done",
             f"time       about {self.seconds_per_step * left:.0f} s for {left} steps on this "
             "machine's CPU (rough)",
@@ -115,75 +131,106 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
         DataError: For data that cannot be read.
     """
     dataset = recipe_dataset(recipe, base_dir, cache_dir, check_files=False)
-    model = build_model(recipe)
-    spec = sampling_of(recipe, model)
-    prompter = Prompter(model.backbone)
+    model = build_model(recipe, check_device("auto"))
     extra = recipe.latent.num_positions if recipe.latent is not None else 0
-    triplets = dataset.splits[TRAIN]
-    asked = [Clip(dataset.path(triplet), triplet.window) for triplet in triplets]
-    visual = {
-        clip: len(prompter.heads([_layout(recipe, dataset, clip, spec, model)])[0])
-        for clip in dict.fromkeys(asked)
-    }
-    questions = prompter.questions([question_text(triplet) for triplet in triplets])
-    answers = prompter.answers([triplet.answer for triplet in triplets])
-    tokens = [
-        visual[clip] + len(question) + len(answer) + extra
-        for clip, question, answer in zip(asked, questions, answers, strict=True)
-    ]
-    longest = max(range(len(tokens)), key=tokens.__getitem__)
+    groups = make_groups(dataset, TRAIN, triplets_per_video=1)
+    shapes = _shapes(recipe, dataset, model, [group.clip for group in groups])
+    prompter = Prompter(model.backbone)
+    heads = prompter.heads([shape.layout for shape in shapes.values()])
+    lengths = Lengths(dict(zip(shapes, map(len, heads), strict=True)), extra)
+    tokens = group_lengths(groups, lengths, prompter)
+    longest = groups[max(range(len(tokens)), key=tokens.__getitem__)]
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
-    cached = cache_status(source, clips, cache_dir).cached
-    lengths = Lengths(visual, extra)
     feed = TripletFeed(dataset, source, recipe.training, live_frames=False, lengths=lengths)
     checkpoint = find_checkpoint(run_dir)
-    per_batch = recipe.training.videos_per_batch * recipe.training.triplets_per_video
-    width = 4 * model.backbone.dim
-    shared = sum(tokens) / len(tokens) * per_batch
-    if recipe.training.triplets_per_video > 1:
-        prefix = sum(visual.values()) / len(visual)
-        shared -= prefix * (per_batch - recipe.training.videos_per_batch)
-    shared = float(recipe.training.tokens_per_batch or shared)
+    head = sum(lengths.head.values()) / len(lengths.head)
+    positions = _positions(recipe.training, sum(tokens) / len(tokens), head)
+    worst = _WorstBatch(recipe, model, shapes[longest.clip], longest, max(tokens))
+    device = model.backbone.device
+    loaded_bytes = peak_memory_bytes(device)
+    step = step_bytes(model, recipe, worst.of_groups, shapes[longest.clip].layout.grid[0])
     return Plan(
         run_dir=run_dir,
         triplets=len(tokens),
         eval_triplets=sum(len(found) for found in dataset.evaluation.values()),
         videos=len({clip.path for clip in clips}),
         tokens=tokens,
-        longest=triplets[longest].id,
-        cache_bytes=round(sum(visual.values()) / len(visual) * len(clips) * width),
-        cached_videos=cached,
+        longest=longest.triplets[0].id,
+        cache_bytes=round(head * len(clips) * 4 * model.backbone.dim),
+        cached_videos=cache_status(source, clips, cache_dir).cached,
         steps=feed.num_steps(recipe.training),
         steps_done=checkpoint.step if checkpoint is not None else 0,
-        memory_bytes=_memory(model, shared),
-        seconds_per_step=_seconds(model, shared * recipe.training.gradient_accumulation_steps),
+        memory_bytes=loaded_bytes + (step if device.type == "cuda" else round(_HEAP * step)),
+        device=device.type,
+        seconds_per_step=_seconds(model, positions * recipe.training.gradient_accumulation_steps),
     )
 
 
-def _layout(
-    recipe: Recipe, dataset: Dataset, clip: Clip, spec: SamplingSpec, model: VideoLatent
-) -> Layout:
-    """Return the visual tokens of a clip, from the file's header or EventWorld's own numbers."""
-    if isinstance(recipe.data, EventWorldData):
-        relative = clip.path.relative_to(dataset.media_root.resolve())
-        world = make_world(relative.parts[0], int(relative.stem))
-        duration, size = world.num_frames / FPS, (64, 64)
-    else:
-        info = probe(clip.path)
-        duration, size = info.duration_seconds, info.size_px
-    start, end = clip.window
-    times = spec.times(duration, (start or 0.0, end or duration))
-    return model.backbone.layout(times, *spec.frame_size(*size))
+def _positions(training: Training, triplet: float, head: float) -> float:
+    """Return the positions of a mean micro batch, from those of a mean triplet and its video."""
+    each = head + training.triplets_per_video * (triplet - head)
+    return float(training.tokens_per_batch or training.videos_per_batch * each)
 
 
-def _memory(model: VideoLatent, positions: float) -> int:
-    """Return a rough peak: weights, gradients and Adam of what is trained, and activations."""
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    size = next(model.backbone.parameters()).element_size()
-    channels = model.backbone.num_layers * model.backbone.dim
-    return round(weights + 16 * trained + positions * channels * _ACTIVATION_FLOATS * size)
+@dataclass(frozen=True)
+class _Shape:
+    """What a clip's frames are."""
+
+    layout: Layout
+    size_px: tuple[int, int]
+    """Of the resized frames."""
+
+
+def _shapes(
+    recipe: Recipe, dataset: Dataset, model: VideoLatent, clips: list[Clip]
+) -> dict[Clip, _Shape]:
+    """Return the shape of each clip, from the file's header or EventWorld's own numbers."""
+    spec = sampling_of(recipe, model)
+    shapes = {}
+    for clip in dict.fromkeys(clips):
+        if isinstance(recipe.data, EventWorldData):
+            relative = clip.path.relative_to(dataset.media_root.resolve())
+            world = make_world(relative.parts[0], int(relative.stem))
+            duration, size = world.num_frames / FPS, (64, 64)
+        else:
+            info = probe(clip.path)
+            duration, size = info.duration_seconds, info.size_px
+        start, end = clip.window
+        times = spec.times(duration, (start or 0.0, end or duration))
+        size = spec.frame_size(*size)
+        shapes[clip] = _Shape(model.backbone.layout(times, *size), size)
+    return shapes
+
+
+@dataclass(frozen=True)
+class _WorstBatch:
+    """A micro batch in which each video and triplet is as long as the longest."""
+
+    recipe: Recipe
+    model: VideoLatent
+    shape: _Shape
+    longest: Group
+    tokens: int
+
+    def of_groups(self, groups: int) -> Batch:
+        """Return the batch with black videos of so many frame groups."""
+        training, backbone = self.recipe.training, self.model.backbone
+        each = training.triplets_per_video
+        count = training.videos_per_batch
+        if training.tokens_per_batch is not None:
+            count = max(1, training.tokens_per_batch // (self.tokens * each))
+        width, height = self.shape.size_px
+        frames = groups * backbone.geometry.frames_per_group
+        black = np.zeros((frames, height, width, 3), dtype=np.uint8)
+        video = FrameBatch(black, np.arange(frames) / self.recipe.video.fps)
+        examples = [[as_example(self.longest.triplets[0])] * each] * count
+        prompter = Prompter(backbone)
+        if self.recipe.backbone.train_vision:
+            return prompter.collate([video] * count, examples).to(backbone.device)
+        with torch.no_grad():
+            features = backbone.encode_video(video)
+        return prompter.collate([features] * count, examples).to(backbone.device)
 
 
 def _seconds(model: VideoLatent, positions: float) -> float:

@@ -1,0 +1,88 @@
+"""Memory that `vl plan` foretells, against what `vl train` takes."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from transformers import AutoModelForImageTextToText
+
+from benchmarks.measure import table
+from videolatent_cli.model.tiny import make_config, write_tiny_folder
+
+STEPS = 4
+RECIPE = """version: 1
+data: {{type: eventworld, num_videos: 12, num_eval_videos: 1, questions_per_video: 8}}
+video: {{fps: 4, max_frames: 32, min_pixels: {pixels}, max_pixels: {pixels}}}
+backbone: {{model: '{model}', train: {train}}}
+latent: {latent}
+training:
+  max_steps: {steps}
+  videos_per_batch: {videos}
+  triplets_per_video: {triplets}
+  gradient_accumulation_steps: 1
+"""
+LATENTS = "{num_blocks: 2, latents_per_block: 4}"
+SHAPES = {
+    "embedded, 4 videos of 8 questions": ("tiny", 4096, "full", LATENTS, 4, 8),
+    "the same without latents": ("tiny", 4096, "full", "null", 4, 8),
+    "larger, 2 videos of 4 questions": ("larger", 16384, "full", LATENTS, 2, 4),
+    "the same with LoRA": ("larger", 16384, "lora", LATENTS, 2, 4),
+    "larger, LoRA, 6 videos of 1 question": ("larger", 16384, "lora", LATENTS, 6, 1),
+}
+
+
+def write_larger(folder: Path) -> None:
+    """Save a random Qwen2.5-VL of 8 layers of width 512."""
+    write_tiny_folder(folder)
+    config = make_config()
+    text, vision = config.text_config, config.vision_config
+    text.hidden_size, text.intermediate_size, text.num_hidden_layers = 512, 1536, 8
+    text.num_attention_heads, text.num_key_value_heads = 16, 4
+    text.layer_types = ["full_attention"] * 8
+    vision.out_hidden_size = 512
+    AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
+
+
+def _vl(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "videolatent_cli", *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def measure(folder: Path, recipe: str) -> tuple[float, float]:
+    """Return foretold and measured peak (GB)."""
+    (folder / "r.yaml").write_text(recipe, encoding="utf-8")
+    _vl(folder, "cache", "build", "r.yaml")  # frames and features take memory of their own
+    plan = json.loads(_vl(folder, "plan", "r.yaml", "--json"))
+    run = f"runs/{len(list((folder / 'runs').glob('*')))}"
+    _vl(folder, "train", "r.yaml", "--run-dir", run)
+    last = (folder / run / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1]
+    return plan["estimated_memory_bytes"] / 1e9, json.loads(last)["peak_memory_bytes"] / 1e9
+
+
+def run() -> str:
+    """Measure and return the section."""
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_larger(folder / "larger")
+        for name, (model, pixels, train, latent, videos, triplets) in SHAPES.items():
+            recipe = RECIPE.format(
+                model=model if model == "tiny" else folder / model,
+                pixels=pixels,
+                train=train,
+                latent=latent,
+                videos=videos,
+                triplets=triplets,
+                steps=STEPS,
+            )
+            foretold, measured = measure(folder, recipe)
+            rows.append([name, f"{foretold:.2f}", f"{measured:.2f}", f"{foretold / measured:.2f}"])
+    return (
+        "## Memory\n\nPeak that `vl plan` foretells for the largest micro batch that may come, "
+        f"against the peak of a process that trains {STEPS} steps (GB, all of the process). Goal: "
+        "within 15 %. Larger: a random model of 8 layers of width 512, videos of 128x128 pixels. "
+        "`python -m benchmarks memory`\n\n"
+        + table(["training", "foretold", "measured", "ratio"], rows)
+    )
