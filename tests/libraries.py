@@ -30,10 +30,10 @@ def names(query: str, **options: object) -> list[str]:
     return [moment.paths[0].name for moment in search(request)]
 
 
-def ask(text: str, **options: object) -> Answer:
+def ask(text: str, choices: tuple[str, ...] = (), **options: object) -> Answer:
     """Ask the library."""
     how = replace(LibraryStyle(), **options)
-    return ask_library(LIBRARY, Question("q", text), how, None, Path("cache"), "cpu")
+    return ask_library(LIBRARY, Question("q", text, choices), how, None, Path("cache"), "cpu")
 
 
 def all_segments() -> list[SegmentRow]:

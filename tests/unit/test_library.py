@@ -308,6 +308,10 @@ def test_every_file_is_found_by_its_name(media: Path) -> None:
     assert names("harbour camera", count=1, mode="vector") == ["harbour_camera-7.mp4"]
     assert names("harbour", under="val") != []
     assert "harbour_camera-7.mp4" not in names("harbour", under="val")
+    for folder in (str(media / "val"), os.path.relpath(media / "val")):
+        assert names("harbour", under=folder) == names("harbour", under="val")
+    with pytest.raises(RecipeError, match=r"--under: no file of .* got 'vla'; name a folder"):
+        names("harbour", under="vla")
     assert names("harbour", where="path LIKE 'harb%'") == ["harbour_camera-7.mp4"]
     assert names("harbour", where="duration_seconds > 1000") == []
     assert names("harbour", min_score=2.0) == []
@@ -383,7 +387,9 @@ def test_nothing_found_is_said(media: Path) -> None:
     run(media)
     answer = ask("Why?", min_score=0.99)
     assert (answer.status, answer.answer, answer.evidence) == ("not_found", "", [])
-    assert answer.warnings == ["no moment of the library scores 0.99 or more"]
+    assert answer.warnings == [
+        "no moment of the library scores 0.99 or more; name what is seen there, or lower --min-score"
+    ]
 
 
 def test_batch_asks_the_library_and_knows_its_videos(media: Path) -> None:

@@ -71,7 +71,7 @@ def ask(  # noqa: PLR0913 - the options of the command
         float | None,
         typer.Option(help="Of a library: least score of a moment (default: as calibrated)."),
     ] = None,
-    under: Annotated[str, typer.Option(help="Of a library: only files whose path starts so.")] = "",
+    under: Annotated[str, typer.Option(help="Of a library: only files in this folder.")] = "",
     where: Annotated[
         str | None, typer.Option(help="Of a library: SQL on the files, 'duration_seconds > 60'.")
     ] = None,

@@ -24,7 +24,7 @@ def search(  # noqa: PLR0913 - the options of the command
     mode: Annotated[
         Literal["hybrid", "vector", "text"], typer.Option(help="What is compared.")
     ] = "hybrid",
-    under: Annotated[str, typer.Option(help="Only files whose path starts so.")] = "",
+    under: Annotated[str, typer.Option(help="Only files in this folder.")] = "",
     where: Annotated[
         str | None, typer.Option(help="SQL on the files: 'duration_seconds > 60'.")
     ] = None,

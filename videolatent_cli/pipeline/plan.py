@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from videolatent_cli.training.feed import Group
 
 _BINS = 8
-_HEAP = 1.3
+_HEAP = 1.45
 """Memory of a process over that of its tensors. Choice: what a CPU's allocator does not give back
 between operations (docs/results.md, "Memory"); on a GPU only tensors are counted."""
 

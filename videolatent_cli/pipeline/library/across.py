@@ -30,16 +30,18 @@ def answer_across(
 ) -> Answer:
     """Return which videos, or how many, a question is true of.
 
-    Choice: a video counts if the model says yes to one of its segments; copies are one video. The
-    evidence is, for each, that of the segment whose yes is most likely.
+    Choice: each segment is given the answers yes and no, and a video counts if yes is the likelier
+    one for a segment of it; copies are one video. The evidence is, for each, that of the segment
+    whose yes is most likely.
     """
     best: dict[str, Answered] = {}
     names: dict[str, str] = {}
     answered: list[Answered] = []
-    for moment, found in _ask_each(Question(question.id, cross.each), candidates, source, answerer):
+    asked = Question(question.id, cross.each, choices=("yes", "no"))
+    for moment, found in _ask_each(asked, candidates, source, answerer):
         answered.append(found)
         content = moment.segment.content_id
-        if found.answer.answer.lower().startswith("yes") and (
+        if found.answer.answer == "yes" and (
             content not in best or best[content].log_likelihood < found.log_likelihood
         ):
             best[content] = found
@@ -51,6 +53,8 @@ def answer_across(
         update={
             "question": question.text,
             "answer": text,
+            "choice": None,
+            "choice_probs": None,
             "status": "ok" if yes or cross.kind == "count" else "not_found",
             "evidence": [moment for answer in yes for moment in answer.evidence],
             "timing_seconds": {

@@ -100,8 +100,7 @@ class LibraryAsker:
             return self._answer_across(question, cross, request)
         moments = self._finder.find(request)
         if not moments:
-            reason = f"no moment of the library scores {request.min_score:g} or more"
-            return unanswered(self._trained, question, "not_found", reason)
+            return self._not_found(question, request)
         candidates = self._ask(question, moments)
         totals: dict[str, float] = {}
         for one in candidates:
@@ -121,11 +120,18 @@ class LibraryAsker:
         request = replace(request, query=cross.each, count=self._how.most)
         found = self._finder.candidates(request)
         if not found:
-            reason = f"no moment of the library scores {request.min_score:g} or more"
-            return unanswered(self._trained, question, "not_found", reason)
+            return self._not_found(question, request)
         answer = answer_across(question, cross, found, self._source, self._answerer)
         asked = f"asked {len(found)} of {len(self._library.segments)} segments: {cross.each}"
         return answer.model_copy(update={"warnings": [asked, *answer.warnings]})
+
+    def _not_found(self, question: Question, request: SearchRequest) -> Answer:
+        """Return that nothing in the library is about a question."""
+        reason = (
+            f"no moment of the library scores {request.min_score:g} or more; name what is seen "
+            "there, or lower --min-score"
+        )
+        return unanswered(self._trained, question, "not_found", reason)
 
     def _search(self, question: Question) -> SearchRequest:
         """Return how the moments of a question are found."""

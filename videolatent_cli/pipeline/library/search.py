@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from videolatent_cli.errors import RecipeError, printable
@@ -14,7 +15,6 @@ from videolatent_cli.video.thumbnail import picture_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class SearchRequest:
     count: int = 10
     mode: SearchMode = "hybrid"
     under: str = ""
-    """Only files whose path below a root starts with this."""
+    """Only files in this folder, or whose path below a root starts with this."""
     where: str | None = None
     """SQL condition on the files: `duration_seconds > 60`."""
     min_score: float = 0.0
@@ -172,12 +172,26 @@ def search_by_picture(
 
 
 def _files_by_content(library: Library, request: SearchRequest) -> dict[str, list[FileRow]]:
-    """Return the files that may be found, by content."""
+    """Return the files that may be found, by content.
+
+    Raises:
+        RecipeError: Where no file lies under what is asked for, or the condition cannot be read.
+    """
     allowed = library.keys_where(request.where) if request.where is not None else None
+    folder = Path(request.under).resolve()
+    under = [
+        row
+        for row in library.files()
+        if row.path.startswith(request.under) or library.path(row).is_relative_to(folder)
+    ]
+    if request.under and not under:
+        raise RecipeError(
+            f"--under: no file of {library.folder} lies there, got '{request.under}'; name a "
+            "folder of videos, or how their paths below an indexed folder start"
+        )
     shown: dict[str, list[FileRow]] = {}
-    for row in library.files():
-        wanted = row.state == "indexed" and row.path.startswith(request.under)
-        if wanted and (allowed is None or row.key in allowed):
+    for row in under:
+        if row.state == "indexed" and (allowed is None or row.key in allowed):
             shown.setdefault(row.content_id, []).append(row)
     return shown
 
