@@ -27,6 +27,7 @@ MAIN = (
     "diversity",
     "pair",
     "full",
+    "lean",
     "positions_own",
     "cot_full",
     "cot_short",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.ablation_cells import ABLATIONS, SPLITS, Cell, load_rows, questions
+from benchmarks.ablation_cells import (
+    ABLATIONS,
+    SPLITS,
+    Cell,
+    load_rows,
+    questions,
+    recipe_of,
+)
+from benchmarks.ablation_costs import step_seconds
 from benchmarks.measure import table
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 
@@ -99,19 +107,25 @@ def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
     )
 
 
-def _costs(rows: dict[str, list[Cell]]) -> str:
-    """Return the time of training."""
-    first = rows["sft"][0].seconds_per_step if "sft" in rows else float("nan")
+def _costs(preset: str, rows: dict[str, list[Cell]]) -> str:
+    """Return what training costs, measured now: the cells come from more or less busy machines."""
+    seconds = step_seconds(list(rows), preset)
+    plain = seconds.get("sft", float("nan"))
+    steps = {row: recipe_of(row, preset, 0)[1].training.max_steps or 0 for row in rows}
+    base = steps.get("sft", 0) * plain
     lines = [
         [
             row,
-            f"{cells[0].seconds_per_step:.2f}",
-            f"{cells[0].seconds_per_step / first:.2f}x",
-            f"{cells[0].train_seconds:.0f}",
+            f"{seconds[row]:.2f}",
+            f"{seconds[row] / plain:.2f}x",
+            str(steps[row]),
+            f"{steps[row] * seconds[row] / base:.2f}x",
         ]
-        for row, cells in rows.items()
+        for row in rows
     ]
-    return "### Cost of training\n\n" + table(["recipe", "s a step", "over SFT", "s in all"], lines)
+    return "### Cost of training\n\nCPU seconds, rows in turn in one run.\n\n" + table(
+        ["recipe", "s a step", "over SFT", "steps", "in all, over SFT"], lines
+    )
 
 
 def run(preset: str = "cpu") -> str:
@@ -125,6 +139,8 @@ def run(preset: str = "cpu") -> str:
         "with a 95 % bootstrap over videos. `python -m benchmarks.ablation --preset cpu --seeds "
         "3`, then `python -m benchmarks ablation`.\n\n"
         + "\n\n".join(
-            [*parts, _causal(preset, rows), _costs(rows)] if rows else ["Nothing measured yet."]
+            [*parts, _causal(preset, rows), _costs(preset, rows)]
+            if rows
+            else ["Nothing measured yet."]
         )
     )

@@ -92,6 +92,7 @@ def test_ablation_recipes_differ_from_the_whole_method_only_in_what_they_name() 
 
     allowed = {
         "sft": "latent loss training.max_steps",
+        "lean": "latent loss training.max_steps",
         "markers": "latent loss",
         "pause": "latent loss",
         "coconut": "latent loss",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ablation_cells, ablation_tables
+from benchmarks import ablation_cells, ablation_costs, ablation_tables
 from benchmarks.ablation_cells import (
     ABLATIONS,
     Cell,
@@ -67,6 +67,7 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ablation_cells, "FOLDER", tmp_path)
+    monkeypatch.setattr(ablation_costs, "STEPS", 2)
     assert "Nothing measured yet." in run()
     (tmp_path / "cpu").mkdir()
     replaced = dict.fromkeys(ABLATIONS, "1000")
@@ -82,3 +83,5 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert "| full | +66.7 [" in page.split("latents are replaced")[1]
     assert "| pair |" not in page
     assert "test_long" not in page
+    assert "| sft | " in page.split("Cost of training")[1]
+    assert " | 1.00x | 2100 | 1.00x |" in page
