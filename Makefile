@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Byte code is made where it is imported; for all packages at once it takes a minute.
+PIP := $(BIN)/pip install -q --disable-pip-version-check --no-compile
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types oldest processors bench docs clean
@@ -11,15 +13,15 @@ help: ## this list
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check torch==2.13.0
+	$(PIP) torch==2.13.0
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check -e .
+	$(PIP) -e .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	$(PIP) -e '.[dev]'
 	touch $@
 
 demo: $(VENV)/.installed ## the whole job once: render, cache, train, evaluate, ask
@@ -37,16 +39,16 @@ types: $(VENV)/.installed-dev ## mypy --strict
 	$(BIN)/mypy
 
 oldest: $(VENV)/.installed-dev ## the tests of backbones on the oldest transformers that is supported
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/oldest transformers==5.20.0
+	$(PIP) --no-deps --upgrade --target $(VENV)/oldest transformers==5.20.0
 	PYTHONPATH=$(VENV)/oldest $(BIN)/python -c "import transformers; assert transformers.__version__ == '5.20.0'"
 	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest -q --no-header tests/unit/test_families.py
 
 processors: $(VENV)/.installed-dev ## pixels against the models' own processors, which need torchvision
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/torchvision torchvision==0.28.0
+	$(PIP) --no-deps --upgrade --target $(VENV)/torchvision torchvision==0.28.0
 	PYTHONPATH=$(VENV)/torchvision $(BIN)/python -m pytest -q --no-header tests/unit/test_processors.py
 
 bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results.md
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[bench]'
+	$(PIP) -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.installed ## the recipe reference, from the schema
