@@ -122,8 +122,9 @@ def _search(folder: Path) -> tuple[float, float, float]:
                 ]
             )
         started = time.perf_counter()
-        library.finish()
+        library.segments.finish()
         build = time.perf_counter() - started
+    assert len(library.segments) == SEGMENTS
     random = np.random.default_rng(1)
     seconds, recalls = [], []
     for index_ in random.integers(0, SEGMENTS, QUERIES):

@@ -169,7 +169,7 @@ def million() -> None:
             library.segments.put([_row(i, vectors[i]) for i in range(start, start + 5000)])
         put = time.perf_counter() - started
         started = time.perf_counter()
-        library.finish()
+        library.segments.finish()
         build = time.perf_counter() - started
         both, by_vector, recalls = [], [], []
         for i in random.integers(0, VECTORS, QUERIES):
