@@ -538,6 +538,14 @@ def test_real_and_odd_files_as_documented() -> None:
     for path in sorted(content):
         found = search(SearchRequest(path.stem.replace("_", " "), LIBRARY, 3))
         assert any(path in moment.paths for moment in found), path
+    for path, row in library_files(LIBRARY):
+        if path in content:
+            answer = ask("Which color moved first?", under=str(path), min_score=0.0)
+            assert answer.evidence, path
+            assert all(
+                0 <= moment.start_seconds <= moment.end_seconds <= row.duration_seconds
+                for moment in answer.evidence
+            ), path
     assert sorted(Path(path).name for path in report.failed) == [
         "exo_audio_only_opus.mp4",
         "exo_clearkey_encrypted.mp4",
