@@ -134,9 +134,9 @@ def run(preset: str = "cpu") -> str:
     measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
     parts = [_table(preset, rows, split) for split in measured]
     return (
-        "## Ablation\n\nRecipes of `recipes/eventworld`, same backbone, data, steps and seeds; "
-        "accuracy pooled over seeds with 95 % Wilson intervals, differences paired by question "
-        "with a 95 % bootstrap over videos. `python -m benchmarks.ablation --preset cpu --seeds "
+        "## Ablation\n\nRecipes of `recipes/eventworld`, same backbone, data and seeds, steps "
+        "below; accuracy pooled over seeds with 95 % Wilson intervals, differences paired by "
+        "question with a 95 % bootstrap over videos. `python -m benchmarks.ablation --preset cpu --seeds "
         "3`, then `python -m benchmarks ablation`.\n\n"
         + "\n\n".join(
             [*parts, _causal(preset, rows), _costs(preset, rows)]
