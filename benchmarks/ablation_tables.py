@@ -136,8 +136,8 @@ def run(preset: str = "cpu") -> str:
     return (
         "## Ablation\n\nRecipes of `recipes/eventworld`, same backbone, data and seeds, steps "
         "below; accuracy pooled over seeds with 95 % Wilson intervals, differences paired by "
-        "question with a 95 % bootstrap over videos. `python -m benchmarks.ablation --preset cpu --seeds "
-        "3`, then `python -m benchmarks ablation`.\n\n"
+        "question with a 95 % bootstrap over videos. `python -m benchmarks.ablation --preset cpu "
+        "--seeds 3`, then `python -m benchmarks ablation`.\n\n"
         + "\n\n".join(
             [*parts, _causal(preset, rows), _costs(preset, rows)]
             if rows
