@@ -13,6 +13,8 @@ from videolatent_cli.cli.options import (
     CacheDir,
     Device,
     Run,
+    Under,
+    Where,
     library_place,
 )
 from videolatent_cli.cli.output import print_json
@@ -23,7 +25,12 @@ if TYPE_CHECKING:
 
     from videolatent_cli.pipeline.documents import Answer
 
-Moment = Annotated[str | None, typer.Option(help="Seconds, or M:SS, or H:MM:SS.")]
+Place = Annotated[
+    Path,
+    typer.Argument(
+        parser=library_place, metavar="VIDEO", help="A video file, or the folder of a library."
+    ),
+]
 
 
 def parse_moment(text: str | None, flag: str) -> float | None:
@@ -48,12 +55,7 @@ def parse_moment(text: str | None, flag: str) -> float | None:
 
 
 def ask(  # noqa: PLR0913 - the options of the command
-    video: Annotated[
-        Path,
-        typer.Argument(
-            parser=library_place, metavar="VIDEO", help="A video file, or the folder of a library."
-        ),
-    ],
+    video: Place,
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     run: Run = None,
     from_: Annotated[
@@ -71,10 +73,8 @@ def ask(  # noqa: PLR0913 - the options of the command
         float | None,
         typer.Option(help="Of a library: least score of a moment (default: as calibrated)."),
     ] = None,
-    under: Annotated[str, typer.Option(help="Of a library: only files in this folder.")] = "",
-    where: Annotated[
-        str | None, typer.Option(help="Of a library: SQL on the files, 'duration_seconds > 60'.")
-    ] = None,
+    under: Under = "",
+    where: Where = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",

@@ -25,6 +25,17 @@ from videolatent_cli.errors import FailedItemsError
 if TYPE_CHECKING:
     from videolatent_cli.pipeline.library.index import IndexReport, IndexRequest
 
+Embedder = Annotated[
+    str | None, typer.Option(help="Search vectors: lexical, sentence:FOLDER, siglip:FOLDER.")
+]
+Metadata = Annotated[
+    Path | None, typer.Option(help="CSV or JSON Lines: video, and any other columns.")
+]
+Speech = Annotated[
+    Path | None,
+    typer.Option(help="Folder of a faster-whisper model, for videos without subtitles."),
+]
+
 
 def index(  # noqa: PLR0913 - the options of the command
     paths: Annotated[list[Path], typer.Argument(help="Folders of videos, or single files.")],
@@ -32,17 +43,9 @@ def index(  # noqa: PLR0913 - the options of the command
     include: Annotated[
         str | None, typer.Option(help="Pattern of file names, such as 'cam*.mp4'.")
     ] = None,
-    embedder: Annotated[
-        str | None,
-        typer.Option(help="Search vectors: lexical, sentence:FOLDER, siglip:FOLDER."),
-    ] = None,
-    metadata: Annotated[
-        Path | None, typer.Option(help="CSV or JSON Lines: video, and any other columns.")
-    ] = None,
-    speech: Annotated[
-        Path | None,
-        typer.Option(help="Folder of a faster-whisper model, for videos without subtitles."),
-    ] = None,
+    embedder: Embedder = None,
+    metadata: Metadata = None,
+    speech: Speech = None,
     segments: Annotated[
         str, typer.Option(help="How videos are cut: fixed:10s, scenes, scenedetect.")
     ] = "fixed:10s",

@@ -53,6 +53,10 @@ LibraryDir = Annotated[
 Engine = Annotated[
     Literal["local", "ray"], typer.Option(help="ray: on a Ray cluster, or on one made here.")
 ]
+Under = Annotated[str, typer.Option(help="Of a library: only files in this folder.")]
+Where = Annotated[
+    str | None, typer.Option(help="Of a library: SQL on the files, 'duration_seconds > 60'.")
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from videolatent_cli.cli.options import DEFAULT_LIBRARY, AsJson, Device, LibraryDir, Run
+from videolatent_cli.cli.options import (
+    DEFAULT_LIBRARY,
+    AsJson,
+    Device,
+    LibraryDir,
+    Run,
+    Under,
+    Where,
+)
 from videolatent_cli.cli.output import print_json, print_table
 from videolatent_cli.errors import RecipeError, printable
 
@@ -24,10 +32,8 @@ def search(  # noqa: PLR0913 - the options of the command
     mode: Annotated[
         Literal["hybrid", "vector", "text"], typer.Option(help="What is compared.")
     ] = "hybrid",
-    under: Annotated[str, typer.Option(help="Only files in this folder.")] = "",
-    where: Annotated[
-        str | None, typer.Option(help="SQL on the files: 'duration_seconds > 60'.")
-    ] = None,
+    under: Under = "",
+    where: Where = None,
     min_score: Annotated[
         float, typer.Option(help="Least score, 0 to 1: the share of the query that is shown.")
     ] = 0.0,
