@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -598,6 +599,37 @@ def test_plan_of_real_files_reads_headers(small_folder: Path, tmp_path: Path) ->
     plan = plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
     # 3 tokens, 8 groups of 16, vision end; question and its tail; answer
     assert plan.tokens == [3 + 128 + 1 + 2 + 3 + 2]
+
+
+@pytest.mark.parametrize(
+    ("size", "rows"),
+    [
+        ("videos_per_batch: 2, triplets_per_video: 8", [0, 1]),
+        ("tokens_per_batch: 500, triplets_per_video: 8", [0, 1, 2]),
+    ],
+)
+def test_plan_measures_the_largest_batch_that_may_come(
+    size: str, rows: list[int], small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, frames in (("long", 16), ("short", 8)):
+        make_video(tmp_path / f"{name}.mp4", frames, 4, size=(64, 64))
+    asked = [{"video": f"{v}.mp4", "question": "Where?", "answer": "up"} for v in ("short", "long")]
+    write_jsonl(tmp_path / "t.jsonl", asked)
+    recipe = make_recipe(
+        small_folder,
+        data="{type: triplets, path: t.jsonl}",
+        latent="null",
+        training=f"{{max_steps: 1, {size}}}",
+    )
+    measured: list[tuple[list[int], int]] = []
+
+    def note(*found: Any) -> int:
+        measured.append((found[2](1).video_index.tolist(), found[3]))
+        return 0
+
+    monkeypatch.setattr("videolatent_cli.pipeline.plan.step_bytes", note)
+    plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    assert measured == [(rows, 8)]
 
 
 def test_histogram_by_hand() -> None:

@@ -133,44 +133,46 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     dataset = recipe_dataset(recipe, base_dir, cache_dir, check_files=False)
     model = build_model(recipe, check_device("auto"))
     extra = recipe.latent.num_positions if recipe.latent is not None else 0
-    groups = make_groups(dataset, TRAIN, triplets_per_video=1)
+    singles = make_groups(dataset, TRAIN, triplets_per_video=1)
+    groups = make_groups(dataset, TRAIN, recipe.training.triplets_per_video)
     shapes = _shapes(recipe, dataset, model, [group.clip for group in groups])
     prompter = Prompter(model.backbone)
     heads = prompter.heads([shape.layout for shape in shapes.values()])
     lengths = Lengths(dict(zip(shapes, map(len, heads), strict=True)), extra)
-    tokens = group_lengths(groups, lengths, prompter)
-    longest = groups[max(range(len(tokens)), key=tokens.__getitem__)]
+    tokens = group_lengths(singles, lengths, prompter)
+    sizes = group_lengths(groups, lengths, prompter)
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
     feed = TripletFeed(dataset, source, recipe.training, live_frames=False, lengths=lengths)
     checkpoint = find_checkpoint(run_dir)
     head = sum(lengths.head.values()) / len(lengths.head)
-    positions = _positions(recipe.training, sum(tokens) / len(tokens), head)
-    worst = _WorstBatch(recipe, model, shapes[longest.clip], longest, max(tokens))
+    largest = max(range(len(groups)), key=sizes.__getitem__)
+    shape = shapes[groups[largest].clip]
+    worst = _WorstBatch(recipe, model, shape, groups[largest], sizes[largest])
     device = model.backbone.device
     loaded_bytes = peak_memory_bytes(device)
-    step = step_bytes(model, recipe, worst.of_groups, shapes[longest.clip].layout.grid[0])
+    step = step_bytes(model, recipe, worst.of_length, shape.layout.grid[0])
     return Plan(
         run_dir=run_dir,
         triplets=len(tokens),
         eval_triplets=sum(len(found) for found in dataset.evaluation.values()),
         videos=len({clip.path for clip in clips}),
         tokens=tokens,
-        longest=longest.triplets[0].id,
+        longest=singles[max(range(len(tokens)), key=tokens.__getitem__)].triplets[0].id,
         cache_bytes=round(head * len(clips) * 4 * model.backbone.dim),
         cached_videos=cache_status(source, clips, cache_dir).cached,
         steps=feed.num_steps(recipe.training),
         steps_done=checkpoint.step if checkpoint is not None else 0,
         memory_bytes=loaded_bytes + (step if device.type == "cuda" else round(_HEAP * step)),
         device=device.type,
-        seconds_per_step=_seconds(model, positions * recipe.training.gradient_accumulation_steps),
+        seconds_per_step=_seconds(model, _positions(recipe.training, sizes)),
     )
 
 
-def _positions(training: Training, triplet: float, head: float) -> float:
-    """Return the positions of a mean micro batch, from those of a mean triplet and its video."""
-    each = head + training.triplets_per_video * (triplet - head)
-    return float(training.tokens_per_batch or training.videos_per_batch * each)
+def _positions(training: Training, sizes: list[int]) -> float:
+    """Return the positions of a mean optimizer step, from those of each video's triplets."""
+    batch = training.tokens_per_batch or training.videos_per_batch * sum(sizes) / len(sizes)
+    return float(batch * training.gradient_accumulation_steps)
 
 
 @dataclass(frozen=True)
@@ -205,26 +207,26 @@ def _shapes(
 
 @dataclass(frozen=True)
 class _WorstBatch:
-    """A micro batch in which each video and triplet is as long as the longest."""
+    """A micro batch of copies of the video and triplets that take most positions."""
 
     recipe: Recipe
     model: VideoLatent
     shape: _Shape
-    longest: Group
-    tokens: int
+    group: Group
+    positions: int
+    """Of the group."""
 
-    def of_groups(self, groups: int) -> Batch:
-        """Return the batch with black videos of so many frame groups."""
-        training, backbone = self.recipe.training, self.model.backbone
-        each = training.triplets_per_video
+    def of_length(self, groups: int) -> Batch:
+        """Return the batch with black videos of so many frame groups in place of the group's."""
+        backbone, training = self.model.backbone, self.recipe.training
         count = training.videos_per_batch
         if training.tokens_per_batch is not None:
-            count = max(1, training.tokens_per_batch // (self.tokens * each))
+            count = training.tokens_per_batch // self.positions
         width, height = self.shape.size_px
         frames = groups * backbone.geometry.frames_per_group
         black = np.zeros((frames, height, width, 3), dtype=np.uint8)
         video = FrameBatch(black, np.arange(frames) / self.recipe.video.fps)
-        examples = [[as_example(self.longest.triplets[0])] * each] * count
+        examples = [[as_example(triplet) for triplet in self.group.triplets]] * count
         prompter = Prompter(backbone)
         if self.recipe.backbone.train_vision:
             return prompter.collate([video] * count, examples).to(backbone.device)

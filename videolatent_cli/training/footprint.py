@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PASSING = 1.1
 """What activations take, over what is kept of them. Choice: a tenth for what lives only within
-operations (measured: 4 to 20 hundredths)."""
+operations (tests/unit/test_footprint.py compares with real steps)."""
 
 
 def step_bytes(
