@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Byte code is made where it is imported; for all packages at once it takes a minute.
+# Byte code is made where it is imported: most modules of most packages never are.
 PIP := $(BIN)/pip install -q --disable-pip-version-check --no-compile
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
