@@ -4,15 +4,14 @@
     python -m benchmarks.ablation --preset cpu --rows blocks_1      others, by name
     python -m benchmarks ablation                                   the tables from what is there
 
-Each run is kept as one JSON file in docs/ablation/PRESET, so the grid can be stopped and started
-again; a file made with another recipe or backbone is made anew.
+A cell is kept as one JSON file in docs/ablation/PRESET and its run in --runs-dir, so that the grid
+can be stopped and goes on where it was; one of another recipe or backbone is made anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,34 +36,31 @@ from videolatent_cli.recipe import recipe_hash
 __all__ = ["measure", "run"]
 
 
-def measure(row: str, preset: str, seed: int, cache_dir: Path, device: str) -> Cell:
-    """Train one recipe with one seed and evaluate it on every split."""
+def measure(row: str, preset: str, seed: int, runs_dir: Path, cache_dir: Path, device: str) -> Cell:
+    """Train one recipe with one seed, or go on with it, and evaluate it on every split."""
     path, recipe, overrides = recipe_of(row, preset, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
-        train(
-            TrainRequest(
-                recipe=recipe,
-                source=path.read_text(encoding="utf-8"),
-                run_dir=run,
-                cache_dir=cache_dir,
-                base_dir=path.parent,
-                overrides=tuple(overrides),
-                device=device,
-            )
+    known = recipe_hash(recipe)
+    run = runs_dir / preset / f"{row}-{seed}-{known}-{backbone_hash()}"
+    train(
+        TrainRequest(
+            recipe=recipe,
+            source=path.read_text(encoding="utf-8"),
+            run_dir=run,
+            cache_dir=cache_dir,
+            base_dir=path.parent,
+            overrides=tuple(overrides),
+            device=device,
         )
-        log = list(RunDir(run).read_log())
-        blocks = recipe.latent is not None and recipe.latent.num_blocks > 0
-        wanted = ABLATIONS if blocks else ()
-        found = evaluate_run(EvalRequest(run, ablations=wanted), cache_dir, device).results
-    seconds = sorted(line["seconds"] for line in log)
+    )
+    blocks = recipe.latent is not None and recipe.latent.num_blocks > 0
+    wanted = ABLATIONS if blocks else ()
+    found = evaluate_run(EvalRequest(run, ablations=wanted), cache_dir, device).results
     return Cell(
         row=row,
         seed=seed,
-        recipe_hash=recipe_hash(recipe),
+        recipe_hash=known,
         backbone=backbone_hash(),
-        seconds_per_step=seconds[len(seconds) // 2],
-        train_seconds=sum(seconds),
+        train_seconds=sum(line["seconds"] for line in RunDir(run).read_log()),
         splits={
             split: {name: bits(judged) for name, judged in by_name.items()}
             for split, by_name in found.items()
@@ -83,6 +79,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", nargs="*", default=[*MAIN, *LEAKS])
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--cache-dir", type=Path, default=Path("cache"))
     parser.add_argument("--device", default="auto")
     asked = parser.parse_args()
@@ -93,7 +90,7 @@ def main() -> None:
             path = folder / f"{row}-{seed}.json"
             if load_cell(path, asked.preset):
                 continue
-            cell = measure(row, asked.preset, seed, asked.cache_dir, asked.device)
+            cell = measure(row, asked.preset, seed, asked.runs_dir, asked.cache_dir, asked.device)
             path.write_text(json.dumps(asdict(cell), separators=(",", ":")) + "\n", "utf-8")
             right = Part(asked.preset, "test_iid").right(cell)
             print(f"{row} seed {seed}: 3-5 hops {share(right)}, {cell.train_seconds:.0f} s")

@@ -57,7 +57,6 @@ class Cell:
     seed: int
     recipe_hash: str
     backbone: str
-    seconds_per_step: float
     train_seconds: float
     splits: dict[str, dict[str, str]]
     """By split and ablation: one character a question, 1 where it was answered rightly."""

@@ -31,7 +31,7 @@ def four_questions(monkeypatch: pytest.MonkeyPatch) -> None:
 def cell(row: str, seed: int, **answers: str) -> Cell:
     splits = {"test_iid": answers}
     recipe = recipe_hash(recipe_of(row, "cpu", seed)[1])
-    return Cell(row, seed, recipe, backbone_hash(), 0.5, 9.0, splits)
+    return Cell(row, seed, recipe, backbone_hash(), 9.0, splits)
 
 
 def test_questions_are_those_that_a_run_is_asked() -> None:
