@@ -22,16 +22,17 @@ from benchmarks.ablation_cells import (
     MAIN,
     PRESETS,
     Cell,
+    Part,
     backbone_hash,
     load_cell,
     recipe_of,
 )
-from benchmarks.ablation_tables import Part, run, share
+from benchmarks.ablation_tables import run, share
 from videolatent_cli.evaluation.evaluate import Judged
 from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
 from videolatent_cli.pipeline.rundir import RunDir
 from videolatent_cli.pipeline.train import TrainRequest, train
-from videolatent_cli.recipe import recipe_hash
+from videolatent_cli.recipe import recipe_hash, resolved
 
 __all__ = ["measure", "run"]
 
@@ -39,8 +40,7 @@ __all__ = ["measure", "run"]
 def measure(row: str, preset: str, seed: int, runs_dir: Path, cache_dir: Path, device: str) -> Cell:
     """Train one recipe with one seed, or go on with it, and evaluate it on every split."""
     path, recipe, overrides = recipe_of(row, preset, seed)
-    known = recipe_hash(recipe)
-    run = runs_dir / preset / f"{row}-{seed}-{known}-{backbone_hash()}"
+    run = runs_dir / preset / f"{row}-{seed}-{recipe_hash(recipe)}-{backbone_hash()}"
     train(
         TrainRequest(
             recipe=recipe,
@@ -58,7 +58,7 @@ def measure(row: str, preset: str, seed: int, runs_dir: Path, cache_dir: Path, d
     return Cell(
         row=row,
         seed=seed,
-        recipe_hash=known,
+        recipe=resolved(recipe),
         backbone=backbone_hash(),
         train_seconds=sum(line["seconds"] for line in RunDir(run).read_log()),
         splits={

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.model.tiny import TINY_FOLDER
-from videolatent_cli.recipe import Recipe, load_recipe, recipe_hash
+from videolatent_cli.recipe import Recipe, is_same, load_recipe
 from videolatent_cli.recipe.data_schema import EventWorldData
 from videolatent_cli.shipped import shipped_recipe, shipped_recipes
 
@@ -55,7 +56,8 @@ class Cell:
 
     row: str
     seed: int
-    recipe_hash: str
+    recipe: dict[str, Any]
+    """Resolved."""
     backbone: str
     train_seconds: float
     splits: dict[str, dict[str, str]]
@@ -93,8 +95,8 @@ def load_cell(path: Path, preset: str) -> Cell | None:
     if not path.exists():
         return None
     cell = Cell(**json.loads(path.read_text(encoding="utf-8")))
-    now = recipe_hash(recipe_of(cell.row, preset, cell.seed)[1])
-    return cell if (cell.recipe_hash, cell.backbone) == (now, backbone_hash()) else None
+    recipe = recipe_of(cell.row, preset, cell.seed)[1]
+    return cell if is_same(recipe, cell.recipe) and cell.backbone == backbone_hash() else None
 
 
 def load_rows(preset: str) -> dict[str, list[Cell]]:
@@ -104,3 +106,26 @@ def load_rows(preset: str) -> dict[str, list[Cell]]:
     names = dict.fromkeys((*MAIN, *LEAKS, *others))
     rows = {row: [cell for cell in cells if cell and cell.row == row] for row in names}
     return {row: found for row, found in rows.items() if found}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some questions of a split: those of 3 hops and more, or of fewer."""
+
+    preset: str
+    split: str
+    deep: bool = True
+
+    def videos(self) -> list[str]:
+        """Return the video of each question."""
+        return [v for v, hops in questions(self.preset, self.split) if (hops >= 3) == self.deep]
+
+    def right(self, cell: Cell, name: str = "on") -> list[bool]:
+        """Return which questions a cell answers rightly under an ablation."""
+        asked = questions(self.preset, self.split)
+        answers = zip(cell.splits[self.split][name], asked, strict=True)
+        return [bit == "1" for bit, (_, hops) in answers if (hops >= 3) == self.deep]
+
+    def pooled(self, cells: list[Cell], name: str = "on") -> list[bool]:
+        """Return the same for several seeds, one after the other."""
+        return [right for cell in cells for right in self.right(cell, name)]

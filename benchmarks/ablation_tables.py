@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from benchmarks.ablation_cells import (
     ABLATIONS,
     SPLITS,
     Cell,
+    Part,
     load_rows,
-    questions,
     recipe_of,
 )
 from benchmarks.ablation_costs import step_seconds
+from benchmarks.ablation_plot import draw
 from benchmarks.measure import table
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some questions of a split: those of 3 hops and more, or of fewer."""
-
-    preset: str
-    split: str
-    deep: bool = True
-
-    def videos(self) -> list[str]:
-        """Return the video of each question."""
-        return [v for v, hops in questions(self.preset, self.split) if (hops >= 3) == self.deep]
-
-    def right(self, cell: Cell, name: str = "on") -> list[bool]:
-        """Return which questions a cell answers rightly under an ablation."""
-        asked = questions(self.preset, self.split)
-        answers = zip(cell.splits[self.split][name], asked, strict=True)
-        return [bit == "1" for bit, (_, hops) in answers if (hops >= 3) == self.deep]
-
-    def pooled(self, cells: list[Cell], name: str = "on") -> list[bool]:
-        """Return the same for several seeds, one after the other."""
-        return [right for cell in cells for right in self.right(cell, name)]
 
 
 def gain(a: list[Cell], b: list[Cell], part: Part) -> Difference | None:
@@ -129,18 +105,17 @@ def _costs(preset: str, rows: dict[str, list[Cell]]) -> str:
 
 
 def run(preset: str = "cpu") -> str:
-    """Return the section from the files that are there."""
-    rows = load_rows(preset)
-    measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
-    parts = [_table(preset, rows, split) for split in measured]
-    return (
+    """Return the section from the files that are there; its plot is drawn beside them."""
+    intro = (
         "## Ablation\n\nRecipes of `recipes/eventworld`, same backbone, data and seeds, steps "
         "below; accuracy pooled over seeds with 95 % Wilson intervals, differences paired by "
         "question with a 95 % bootstrap over videos. `python -m benchmarks.ablation --preset cpu "
-        "--seeds 3`, then `python -m benchmarks ablation`.\n\n"
-        + "\n\n".join(
-            [*parts, _causal(preset, rows), _costs(preset, rows)]
-            if rows
-            else ["Nothing measured yet."]
-        )
+        "--seeds 3`, then `python -m benchmarks ablation`."
     )
+    rows = load_rows(preset)
+    if not rows:
+        return f"{intro}\n\nNothing measured yet."
+    measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
+    plot = f"![accuracy of each recipe on each split](ablation/{draw(preset, rows).name})"
+    parts = [_table(preset, rows, split) for split in measured]
+    return "\n\n".join([intro, plot, *parts, _causal(preset, rows), _costs(preset, rows)])

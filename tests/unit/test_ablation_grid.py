@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ablation_cells, ablation_costs, ablation_tables
+from benchmarks import ablation_cells, ablation_costs
 from benchmarks.ablation_cells import (
     ABLATIONS,
     Cell,
+    Part,
     backbone_hash,
     load_cell,
     load_rows,
     questions,
     recipe_of,
 )
-from benchmarks.ablation_tables import Part, gain, run
-from videolatent_cli.recipe import recipe_hash
+from benchmarks.ablation_plot import draw
+from benchmarks.ablation_tables import gain, run
+from videolatent_cli.recipe import resolved
 
 DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", deep=False)
 
@@ -25,12 +27,12 @@ DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", deep=False)
 @pytest.fixture(autouse=True)
 def four_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = (("a", 1), ("a", 3), ("b", 4), ("b", 5))
-    monkeypatch.setattr(ablation_tables, "questions", lambda preset, split: asked)
+    monkeypatch.setattr(ablation_cells, "questions", lambda preset, split: asked)
 
 
 def cell(row: str, seed: int, **answers: str) -> Cell:
     splits = {"test_iid": answers}
-    recipe = recipe_hash(recipe_of(row, "cpu", seed)[1])
+    recipe = resolved(recipe_of(row, "cpu", seed)[1])
     return Cell(row, seed, recipe, backbone_hash(), 9.0, splits)
 
 
@@ -82,6 +84,10 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert "| full | 1 | 1.000 [0.21, 1.00] | 0.667 [0.21, 0.94] | +66.7 [" in page
     assert "| full | +66.7 [" in page.split("latents are replaced")[1]
     assert "| pair |" not in page
+    assert "(ablation/cpu.svg)" in page
+    plot = (tmp_path / "cpu.svg").read_bytes()
+    assert b"test_iid, 3-5 hops" in plot
+    assert draw("cpu", load_rows("cpu")).read_bytes() == plot
     assert "test_long" not in page
     assert "| sft | " in page.split("Cost of training")[1]
     assert " | 1.00x | 2100 | 1.00x |" in page

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from videolatent_cli.errors import EnvironmentProblemError, IncompatibleError, RecipeError
 from videolatent_cli.lock import locked
-from videolatent_cli.recipe import digest, provenance, recipe_hash, resolved, write_json
+from videolatent_cli.recipe import (
+    digest,
+    is_same,
+    provenance,
+    recipe_hash,
+    resolved,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +80,7 @@ class RunDir:
         if not stored.exists():
             return False
         known = json.loads(stored.read_text(encoding="utf-8"))
-        if known["recipe_hash"] != recipe_hash(recipe):
+        if not is_same(recipe, known["recipe"]):
             raise RecipeError(
                 f"{self.path} exists and holds another recipe; choose another --run-dir"
             )

@@ -1,12 +1,20 @@
 """What a run is: schema, loading and identity of recipes. Never imports torch."""
 
 from videolatent_cli.recipe.load import load_recipe, parse_recipe
-from videolatent_cli.recipe.resolved import digest, provenance, recipe_hash, resolved, write_json
+from videolatent_cli.recipe.resolved import (
+    digest,
+    is_same,
+    provenance,
+    recipe_hash,
+    resolved,
+    write_json,
+)
 from videolatent_cli.recipe.schema import Recipe
 
 __all__ = [
     "Recipe",
     "digest",
+    "is_same",
     "load_recipe",
     "parse_recipe",
     "provenance",

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from videolatent_cli import __version__
 from videolatent_cli.recipe.data_schema import Section
 from videolatent_cli.recipe.schema import Recipe
@@ -33,6 +35,17 @@ def digest(value: object, length: int = 12) -> str:
 def recipe_hash(recipe: Recipe) -> str:
     """Return 12 hexadecimal digits that change with any value of the recipe."""
     return digest(resolved(recipe))
+
+
+def is_same(recipe: Recipe, stored: dict[str, Any]) -> bool:
+    """Whether `stored` are the resolved values of this recipe, as this version reads them.
+
+    What an earlier version did not know has its default.
+    """
+    try:
+        return Recipe.model_validate(stored) == recipe
+    except ValidationError:
+        return False
 
 
 def provenance(recipe: Recipe, overrides: list[str], data_fingerprint: str) -> dict[str, Any]:

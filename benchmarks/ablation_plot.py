@@ -1,0 +1,49 @@
+"""The plot of the grid: accuracy of every row on every split, with intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from benchmarks import ablation_cells
+from benchmarks.ablation_cells import SPLITS, Cell, Part
+from videolatent_cli.evaluation.statistics import Accuracy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+_BASES = {"sft": "tab:blue", "sft_long": "tab:orange"}
+"""Rows whose accuracy is drawn through all others, as a line of this colour."""
+
+
+def draw(preset: str, rows: dict[str, list[Cell]]) -> Path:
+    """Write the plot beside the cells, the same bytes for the same cells; return its path."""
+    figure = Figure(figsize=(11, 2.2 + 0.45 * len(rows)), layout="constrained")
+    grid = figure.subplots(2, 3, sharey=True).flatten()
+    for axes, split in zip(grid, SPLITS, strict=True):
+        _panel(axes, Part(preset, split), rows)
+    path = ablation_cells.FOLDER / f"{preset}.svg"
+    with mpl.rc_context({"svg.hashsalt": preset, "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
+    return path
+
+
+def _panel(axes: Axes, part: Part, rows: dict[str, list[Cell]]) -> None:
+    """Draw one split: a point with its 95 % Wilson interval for each row, the first at the top."""
+    for y, (row, cells) in enumerate(rows.items()):
+        if part.split not in cells[0].splits:
+            continue
+        right = part.pooled(cells)
+        found = Accuracy(sum(right), len(right))
+        color = _BASES.get(row, "black")
+        axes.plot(found.interval(), (y, y), color=color)
+        axes.plot(found.value, y, "o", color=color)
+        if row in _BASES:
+            axes.axvline(found.value, color=_BASES[row], alpha=0.4)
+    axes.set(title=f"{part.split}, 3-5 hops", yticks=range(len(rows)), yticklabels=list(rows))
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="x", alpha=0.3)
