@@ -14,15 +14,15 @@ from tests.factories import recipe_text
 
 TRAINING = (
     "{{max_steps: {steps}, videos_per_batch: 1, triplets_per_video: 3, learning_rate: 1e-3, "
-    "gradient_accumulation_steps: {micro}, checkpoint_every_steps: 2, optimizer: {optimizer}}}"
+    "gradient_accumulation_steps: {micro}, checkpoint_every_steps: 2, {more}}}"
 )
 
 
 def write(
-    folder: Path, small_folder: Path, steps: int = 4, micro: int = 2, optimizer: str = "adamw"
+    folder: Path, small_folder: Path, steps: int = 4, micro: int = 2, more: str = "seed: 0"
 ) -> Path:
     path = folder / f"r{steps}-{micro}.yaml"
-    training = TRAINING.format(steps=steps, micro=micro, optimizer=optimizer)
+    training = TRAINING.format(steps=steps, micro=micro, more=more)
     path.write_text(recipe_text(small_folder, training=training))
     return path
 
@@ -43,11 +43,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("more", ["optimizer: adamw", "optimizer: muon", "shard_weights: true"])
 def test_two_processes_train_what_one_trains(
-    small_folder: Path, cache_dir: Path, tmp_path: Path, optimizer: str
+    small_folder: Path, cache_dir: Path, tmp_path: Path, more: str
 ) -> None:
-    recipe = write(tmp_path, small_folder, optimizer=optimizer)
+    recipe = write(tmp_path, small_folder, more=more)
     for name, more in (("one", ()), ("two", ("--nproc", "2", "--track", "tensorboard"))):
         code, problems = run(
             "train", recipe, "--run-dir", tmp_path / name, "--cache-dir", cache_dir, *more
@@ -61,10 +61,11 @@ def test_two_processes_train_what_one_trains(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sharded", ["false", "true"])
 def test_a_killed_process_stops_all_and_another_number_goes_on_to_the_same_end(
-    small_folder: Path, cache_dir: Path, tmp_path: Path
+    small_folder: Path, cache_dir: Path, tmp_path: Path, sharded: str
 ) -> None:
-    recipe = write(tmp_path, small_folder, steps=40)
+    recipe = write(tmp_path, small_folder, steps=40, more=f"shard_weights: {sharded}")
     cache = ("--cache-dir", cache_dir)
     process = spawn("train", recipe, "--run-dir", tmp_path / "cut", "--nproc", "2", *cache)
     wait_for(lambda: list((tmp_path / "cut" / "checkpoints").glob("step-*[0-9]")))

@@ -18,6 +18,7 @@ from transformers.models.smolvlm.processing_smolvlm import SmolVLMProcessor
 from tests.factories import make_recipe, make_video, one_row, write_jsonl
 from tests.families import FAMILIES, write_family
 from videolatent_cli.errors import EnvironmentProblemError
+from videolatent_cli.model import backbone as backbone_module
 from videolatent_cli.model.backbone import Backbone
 from videolatent_cli.model.batch import Batch, Example, Prompter
 from videolatent_cli.model.cached import features_row, row_features
@@ -174,6 +175,22 @@ def test_videos_encoded_together_equal_each_alone(folder: Path) -> None:
         for frames, together in zip(pair, backbone.encode_videos(pair), strict=True):
             alone = backbone.encode_video(frames)
             assert torch.allclose(alone.embeds, together.embeds, atol=1e-5)
+
+
+def test_a_prefix_that_is_computed_again_gives_the_same_gradients(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbone_module, "PART", 5)
+    grads = []
+    for again in (False, True):
+        model = VideoLatent(load(folder), LATENT).eval()
+        model.recompute_prefix = again
+        batch = make_batch(model.backbone)
+        answer_loss(model(batch).answer_logits, batch.answer.ids, batch.answer.mask).backward()
+        grads.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert grads[0].keys() == grads[1].keys()
+    for name, gradient in grads[0].items():
+        assert torch.allclose(grads[1][name], gradient, rtol=1e-4, atol=1e-6), name
 
 
 def test_lora_learns_in_the_decoder_only_and_gradients_reach_all_of_it(folder: Path) -> None:

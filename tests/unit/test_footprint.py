@@ -13,10 +13,12 @@ from torch.utils._pytree import tree_leaves
 
 from tests.factories import make_recipe
 from tests.families import FAMILIES, write_family
+from videolatent_cli.model import backbone
 from videolatent_cli.model.batch import Batch, Example, Prompter
 from videolatent_cli.model.load import build_model
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.recipe import Recipe
+from videolatent_cli.training import footprint
 from videolatent_cli.training.footprint import step_bytes
 from videolatent_cli.training.optimizer import make_optimizer
 from videolatent_cli.training.step import SelfForcing
@@ -84,6 +86,24 @@ def test_two_groups_foretell_many(family: str, tmp_path: Path) -> None:
     make = batches(model)
     foretold = step_bytes(model, recipe, make, 8)
     assert foretold == pytest.approx(measured(model, recipe, make(8)), rel=0.15)
+
+
+@pytest.mark.parametrize("part", [128, 512])
+def test_a_prefix_that_is_computed_again_takes_less_and_is_foretold(
+    monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    for module in (backbone, footprint):
+        monkeypatch.setattr(module, "PART", part)
+    peaks = {}
+    for again in ("false", "true"):
+        override = (f"training.recompute_prefix={again}",)
+        recipe = make_recipe("tiny", override, video=VIDEO, backbone="{model: tiny, train: lora}")
+        model = build_model(recipe)
+        make = batches(model)
+        peaks[again] = measured(model, recipe, make(32))
+        foretold = step_bytes(model, recipe, make, groups=32)
+        assert foretold == pytest.approx(peaks[again], rel=0.15)
+    assert peaks["true"] < 0.7 * peaks["false"]
 
 
 @pytest.mark.parametrize("train", ["full", "lora"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videolatent_cli.errors import RecipeError
-from videolatent_cli.recipe import digest, load_recipe, parse_recipe, recipe_hash, resolved
+from videolatent_cli.recipe import digest, is_same, load_recipe, parse_recipe, recipe_hash, resolved
 from videolatent_cli.recipe.load import check_paths
 from videolatent_cli.recipe.reference import reference_page, schema_of
 from videolatent_cli.recipe.schema import Recipe
@@ -63,8 +63,12 @@ def test_five_mistakes_give_five_lines_with_places() -> None:
             "r.yaml:3:1: latent: num_blocks is 2 but latents_per_block is 0; set both to 0",
         ),
         (
-            GOOD + "training: {gradient_checkpointing: true}\n",
-            "training.gradient_checkpointing is true, but transformers then drops the state",
+            GOOD + "training: {shard_weights: true, optimizer: muon}\n",
+            "training.shard_weights is true, but training.optimizer muon needs whole matrices",
+        ),
+        (
+            GOOD + "training: {shard_weights: true}\nloss: {teacher: ema}\n",
+            "training.shard_weights is true, but loss.teacher ema keeps whole weights",
         ),
         (GOOD + "backbone: {train_vision: true}\n", "cached features would go stale"),
         (GOOD + "backbone: {weights: random}\n", "backbone.weights is random but backbone.train"),
@@ -116,7 +120,7 @@ def test_yaml_is_version_1_2() -> None:
     recipe = parse_recipe(GOOD + "training: {learning_rate: 1e-4}\n", "r.yaml")
     assert recipe.training.learning_rate == 1e-4
     with pytest.raises(RecipeError, match="should be a valid boolean"):
-        parse_recipe(GOOD + "training: {gradient_checkpointing: 1:30}\n", "r.yaml")
+        parse_recipe(GOOD + "training: {recompute_prefix: 1:30}\n", "r.yaml")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -132,6 +136,17 @@ def test_hash_changes_with_every_value_and_not_with_spelling() -> None:
     assert recipe_hash(parse_recipe(GOOD, "r.yaml")) == recipe_hash(same)
     other = parse_recipe(GOOD, "r.yaml", ["training.seed=1"])
     assert recipe_hash(other) != recipe_hash(same)
+
+
+def test_a_stored_recipe_of_an_earlier_version_is_the_same_with_todays_defaults() -> None:
+    recipe = parse_recipe(GOOD, "r.yaml")
+    stored = resolved(recipe)
+    assert is_same(recipe, stored)
+    del stored["training"]["shard_weights"]
+    assert is_same(recipe, stored)
+    assert not is_same(recipe, stored | {"seen_by_nobody": 1})
+    stored["training"]["seed"] = 1
+    assert not is_same(recipe, stored)
 
 
 @given(st.integers(0, 8), st.integers(1, 8), st.floats(0, 2, allow_nan=False))

@@ -13,7 +13,6 @@ from tests.factories import make_batch, make_recipe, one_row, small_backbone
 from videolatent_cli.data.dataset import Dataset
 from videolatent_cli.data.triplets import Triplet
 from videolatent_cli.errors import DataError, ResourceError
-from videolatent_cli.model import videolatent
 from videolatent_cli.model.batch import Batch
 from videolatent_cli.model.load import build_model
 from videolatent_cli.model.videolatent import VideoLatent
@@ -310,25 +309,6 @@ def test_accumulation_equals_one_large_batch(small_folder: Path) -> None:
     for name, parameter in module.named_parameters():
         if name in whole:
             assert torch.allclose(whole[name], parameter.grad, atol=1e-6)
-
-
-def test_an_offloaded_prefix_gives_the_same_gradients(
-    small_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = []
-    real = videolatent.save_on_cpu
-    monkeypatch.setattr(
-        videolatent, "save_on_cpu", lambda **options: kept.append(options) or real(**options)
-    )
-    grads = []
-    for offload in ("false", "true"):
-        recipe = make_recipe(small_folder, (f"training.offload_prefix={offload}",))
-        module = SelfForcing(build_model(recipe), recipe)
-        module(make_batch(module.model), module.weights_at(1, 2)).total.backward()
-        grads.append({n: p.grad for n, p in module.named_parameters() if p.grad is not None})
-    assert kept == [{"pin_memory": False}]
-    assert grads[0].keys() == grads[1].keys()
-    assert all(torch.equal(grads[0][name], grads[1][name]) for name in grads[0])
 
 
 def test_a_loss_that_is_not_finite_stops(small_folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
 from videolatent_cli.model.features import Layout, VideoFeatures
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
     from videolatent_cli.video.frames import FrameBatch
+
+PART = 512
+"""Positions that are computed again at a time. Choice: enough to keep a GPU busy."""
 
 
 class Backbone(nn.Module, ABC):
@@ -103,6 +107,10 @@ class Backbone(nn.Module, ABC):
         """Return what the language model takes besides embeddings where there is a video."""
         return {}
 
+    def deep_part(self, deep: dict[str, Any], part: slice) -> dict[str, Any]:
+        """Return what `deep_inputs` gave for some positions of the prompt."""
+        return deep
+
     @property
     def core(self) -> Any:  # noqa: ANN401 - transformers' models share no useful type
         """The model under LoRA, if any: vision tower, language model and head."""
@@ -180,6 +188,8 @@ class Backbone(nn.Module, ABC):
         ids: Int[Tensor, "video seq"],
         mask: Bool[Tensor, "video seq"],
         features: list[VideoFeatures],
+        *,
+        again: bool = False,
     ) -> State:
         """Return the state after the prompt's head and the visual tokens of each video.
 
@@ -187,6 +197,7 @@ class Backbone(nn.Module, ABC):
             ids: Tokens with one placeholder a visual token.
             mask: False at padding, which stands on the left.
             features: One a row.
+            again: Let the backward pass compute everything again, part by part.
         """
         visual: Tensor = ids == self.visual_token_id
         merged = torch.cat([f.embeds for f in features])
@@ -195,7 +206,36 @@ class Backbone(nn.Module, ABC):
         positions, after = self.prompt_positions(ids, mask, features)
         state = self.empty_state(len(ids))
         deep = self.deep_inputs(visual, features)
+        if again:
+            return self._run_parts(embeds, mask, positions, after, state, deep)
         return self._run(embeds, mask, positions, after, state, (), **deep).state
+
+    def _run_parts(
+        self,
+        embeds: Float[Tensor, "batch seq dim"],
+        mask: Bool[Tensor, "batch seq"],
+        positions: Int[Tensor, "*axes batch seq"],
+        next_position: Int[Tensor, " batch"],
+        state: State,
+        deep: dict[str, Any],
+    ) -> State:
+        """Run the decoder part by part; the backward pass runs each again when it comes to it.
+
+        Choice: parts of the text instead of the layers that transformers recomputes, since those
+        drop their keys and values. Exact, since a part sees only what comes before it.
+        """
+
+        def run(embeds: Tensor, part: slice, *before: State) -> State:
+            seen = self.deep_part(deep, part)
+            state, place = before[0].joined(*before[1:]), positions[..., part]
+            after = self._run(embeds, mask[:, part], place, next_position, state, (), **seen).state
+            return after.window(part.start, part.stop, next_position).copied()
+
+        states = [state]
+        for start in range(0, embeds.shape[1], PART):
+            part = slice(start, min(start + PART, embeds.shape[1]))
+            states.append(checkpoint(run, embeds[:, part], part, *states, use_reentrant=False))
+        return state.joined(*states[1:])
 
     def extend(
         self,

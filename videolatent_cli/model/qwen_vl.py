@@ -97,3 +97,11 @@ class Qwen3VL(Qwen2VL):
         levels = [video.deep for video in features if video.deep is not None]
         merged = torch.cat(levels, 1).to(self.dtype)
         return {"visual_pos_masks": visual, "deepstack_visual_embeds": list(merged)}
+
+    @override
+    def deep_part(self, deep: dict[str, Any], part: slice) -> dict[str, Any]:
+        visual = deep["visual_pos_masks"]
+        inside = torch.zeros_like(visual)
+        inside[:, part] = True
+        levels = [level[inside[visual]] for level in deep["deepstack_visual_embeds"]]
+        return {"visual_pos_masks": visual[:, part], "deepstack_visual_embeds": levels}

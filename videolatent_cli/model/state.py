@@ -50,13 +50,23 @@ class State:
         layers = tuple((k[:, :, start:stop], v[:, :, start:stop]) for k, v in self.layers)
         return State(layers, self.mask[:, start:stop], next_position)
 
-    def joined(self, other: State) -> State:
-        """Return this state followed by the positions of another, which says where it goes on."""
+    def copied(self) -> State:
+        """Return the state in memory of its own: a window would hold on to all that it is of."""
+        layers = tuple((k.clone(), v.clone()) for k, v in self.layers)
+        return State(layers, self.mask, self.next_position)
+
+    def joined(self, *others: State) -> State:
+        """Return this state followed by the positions of others; the last says where it goes on."""
+        states = (self, *others)
         layers = tuple(
-            (torch.cat((k, ok), 2), torch.cat((v, ov), 2))
-            for (k, v), (ok, ov) in zip(self.layers, other.layers, strict=True)
+            (
+                torch.cat([keys for keys, _ in layer], 2),
+                torch.cat([values for _, values in layer], 2),
+            )
+            for layer in zip(*(state.layers for state in states), strict=True)
         )
-        return State(layers, torch.cat((self.mask, other.mask), 1), other.next_position)
+        mask = torch.cat([state.mask for state in states], 1)
+        return State(layers, mask, states[-1].next_position)
 
     def detach(self) -> State:
         """Return the state without gradient."""

@@ -25,9 +25,9 @@ class TeacherWeights:
     def __init__(self, backbone: nn.Module, kind: TeacherKind, decay: float) -> None:
         self.kind = kind
         self._decay = decay
-        self._live = {n: p for n, p in backbone.named_parameters() if p.requires_grad}
-        kept = self._live if kind != "current" else {}
-        self.weights: dict[str, Tensor] = {n: p.detach().clone() for n, p in kept.items()}
+        trained = {n: p for n, p in backbone.named_parameters() if p.requires_grad}
+        self._live = trained if kind != "current" else {}
+        self.weights: dict[str, Tensor] = {n: p.detach().clone() for n, p in self._live.items()}
 
     @torch.no_grad()
     def update(self) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.autograd.graph import save_on_cpu
 
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.injection import LatentInjection, Memory, make_memory
@@ -62,8 +60,8 @@ class VideoLatent(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.latent = latent
-        self.offload_prefix = False
-        """Whether what the backward pass needs of the prefix waits in main memory."""
+        self.recompute_prefix = False
+        """Whether the backward pass computes the prefix again, part by part."""
         self.injection: LatentInjection | None = None
         if latent is not None:
             last = Prompter(backbone).questions([""])[0][-1]
@@ -88,8 +86,8 @@ class VideoLatent(nn.Module):
     def open(self, batch: Batch) -> Question:
         """Return the questions of a batch with the state and the memory of their videos."""
         features = self.features(batch.videos)
-        with self._prefix_memory():
-            state = self.backbone.prefill_videos(batch.head.ids, batch.head.mask, features)
+        prefill = self.backbone.prefill_videos
+        state = prefill(batch.head.ids, batch.head.mask, features, again=self.recompute_prefix)
         memory = make_memory(features, self.latent.relook) if self.latent is not None else None
         return Question(
             self.backbone.embed(batch.question.ids),
@@ -97,12 +95,6 @@ class VideoLatent(nn.Module):
             state.rows(batch.video_index),
             memory.rows(batch.video_index) if memory is not None else None,
         )
-
-    def _prefix_memory(self) -> AbstractContextManager[object]:
-        """Return where the backward pass keeps what it needs of the prefix."""
-        if not self.offload_prefix:
-            return nullcontext()
-        return save_on_cpu(pin_memory=self.backbone.device.type == "cuda")
 
     def features(
         self, videos: tuple[VideoFeatures, ...] | tuple[FrameBatch, ...]

@@ -13,12 +13,12 @@ from videolatent_cli.model.checkpoint import (
 from videolatent_cli.model.load import check_backbone, sampling_of, untrained_hash
 from videolatent_cli.training.loop import train_steps
 from videolatent_cli.training.optimizer import (
-    gather_state,
     load_optimizer_tensors,
     make_optimizer,
     make_schedule,
     optimizer_tensors,
 )
+from videolatent_cli.training.sharding import gathered, shard_backbone, shared_like
 from videolatent_cli.training.step import SelfForcing
 
 if TYPE_CHECKING:
@@ -51,11 +51,13 @@ class Trainer:
         self.processes = processes
         self.feed = feed
         self.module = SelfForcing(model, recipe)
+        self.sampling = sampling_of(recipe, model)
+        self.backbone_hash = untrained_hash(model)
+        if recipe.training.shard_weights and processes.count > 1:
+            shard_backbone(self.module)
         self.total_steps = feed.num_steps(recipe.training)
         self.optimizer = make_optimizer(self.module, recipe.training, processes.count)
         self.schedule = make_schedule(recipe.training, self.total_steps)
-        self.sampling = sampling_of(recipe, model)
-        self.backbone_hash = untrained_hash(model)
 
     def steps(self, first: int) -> Iterator[StepResult]:
         """Yield the results of all steps after `first`."""
@@ -77,7 +79,11 @@ class Trainer:
             IncompatibleError: Where the backbone has changed since.
         """
         check_backbone(checkpoint, self.backbone_hash)
-        load_tensors(self.module.model, checkpoint.model_tensors(), checkpoint.folder)
+        model = self.module.model
+        like = dict(model.named_parameters())
+        tensors = checkpoint.model_tensors()
+        mine = {n: shared_like(t, like.get(n, t)) for n, t in tensors.items()}
+        load_tensors(model, mine, checkpoint.folder)
         stored = checkpoint.training_tensors()
         load_optimizer_tensors(self.optimizer, _part(stored, _OPTIMIZER))
         own = self._objective_state()
@@ -89,16 +95,18 @@ class Trainer:
 
     def save(self, checkpoints: Path, step: int) -> None:
         """Write a checkpoint; all processes call it, the first one writes."""
-        gather_state(self.optimizer)
-        if not self.processes.first:
+        first = self.processes.first
+        optimizer = optimizer_tensors(self.optimizer, first=first)
+        weights = gathered(trained_tensors(self.module.model), first=first)
+        if not first:
             return
         about = describe_checkpoint(
             step, self.total_steps, self.recipe, self.sampling, self.backbone_hash
         )
-        state = {_OPTIMIZER + n: t for n, t in optimizer_tensors(self.optimizer).items()}
+        state = {_OPTIMIZER + n: t for n, t in optimizer.items()}
         state |= {_MODULE + n: t for n, t in self._objective_state().items()}
         state |= {_TEACHER + n: t for n, t in self.module.teacher.weights.items()}
-        save_checkpoint(checkpoints, about, trained_tensors(self.module.model), state)
+        save_checkpoint(checkpoints, about, weights, state)
 
     def _objective_state(self) -> dict[str, Tensor]:
         """Return predictors, moments and queue by name."""

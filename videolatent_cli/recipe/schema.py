@@ -171,11 +171,12 @@ class Training(Section):
     """How the learning rate falls after the warm-up."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradient norm above which gradients are scaled down."""
-    gradient_checkpointing: bool = False
-    """Recompute activations to save memory; only without latents (it drops the shared state)."""
-    offload_prefix: bool = False
-    """Keep in main memory what the backward pass needs of the prompt up to the question: the same
-    gradients, less GPU memory with long videos, slower."""
+    recompute_prefix: bool = False
+    """Compute the prompt up to the question again in the backward pass, a few hundred positions at
+    a time, in place of keeping what it needs: less memory with long videos, one more pass."""
+    shard_weights: bool = False
+    """Share weights and gradients of the backbone out among the processes (FSDP2), not only the
+    optimizer's state: for models that do not fit one GPU. The same training, slower."""
     checkpoint_every_steps: int = Field(200, ge=1)
     """Steps between checkpoints."""
     seed: int = Field(0, ge=0, lt=2**32)
@@ -235,9 +236,14 @@ class Recipe(Section):
         stream = self.data.type == "eventworld_stream"
         return [
             (
-                self.training.gradient_checkpointing and self.latent is not None,
-                "training.gradient_checkpointing is true, but transformers then drops the state "
-                "that the latents need; set it to false, or latent to null",
+                self.training.shard_weights and self.training.optimizer == "muon",
+                "training.shard_weights is true, but training.optimizer muon needs whole matrices; "
+                "set it to adamw, or shard_weights to false",
+            ),
+            (
+                self.training.shard_weights and self.loss.teacher != "current",
+                f"training.shard_weights is true, but loss.teacher {self.loss.teacher} keeps whole "
+                "weights; set it to current, or shard_weights to false",
             ),
             (
                 self.backbone.train_vision and self.cache.tier == "features",

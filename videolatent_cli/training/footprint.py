@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from torch.autograd.graph import saved_tensors_hooks
 
+from videolatent_cli.model.backbone import PART
 from videolatent_cli.training.optimizer import make_optimizer
 from videolatent_cli.training.step import SelfForcing
 
@@ -32,9 +33,7 @@ def step_bytes(
 ) -> int:
     """Return what a step allocates besides the weights, at the worst moment.
 
-    Choice: gradients, the optimizer's state and all activations at once. What the backward pass
-    needs grows in proportion to the layers and to the length of the videos, so it is measured for
-    one and two of each.
+    Choice: gradients, the optimizer's state and all activations at once.
 
     Args:
         model: With gradients on for what is trained.
@@ -43,16 +42,46 @@ def step_bytes(
         groups: Frame groups of the longest video.
     """
     one, two = make_batch(1), make_batch(2)
+    kept = _activation_bytes(model, recipe, one, two, groups)
+    if not recipe.training.recompute_prefix:
+        return _trained_bytes(model, recipe) + round(_PASSING * kept)
+    training = recipe.training.model_copy(update={"recompute_prefix": False})
+    plain = recipe.model_copy(update={"training": training})
+    prefix = _activation_bytes(model, plain, one, two, groups) - kept
+    short, long = one.head.ids.shape[1], two.head.ids.shape[1]
+    length = short + (groups - 1) * (long - short)
+    videos = _state_bytes(model.backbone, len(one.head.ids), length)
+    questions = _state_bytes(model.backbone, len(one.video_index), length)
+    # Either all but the prefix, with gradients of its keys and values before and after they are
+    # added up, or then one of its parts.
+    peak = max(kept + 2 * questions, 2 * videos + min(1.0, PART / length) * prefix)
+    return _trained_bytes(model, recipe) + round(peak)
+
+
+def _state_bytes(backbone: Backbone, rows: int, length: int) -> int:
+    """Return the size of the keys and values of some rows."""
+    keys = backbone.empty_state(rows).layers[0][0]
+    heads, size = keys.shape[1], keys.shape[3]
+    return 2 * backbone.num_layers * rows * heads * length * size * keys.element_size()
+
+
+def _activation_bytes(
+    model: VideoLatent, recipe: Recipe, one: Batch, two: Batch, groups: int
+) -> float:
+    """Return what a forward pass keeps for the backward pass, with videos of so many groups.
+
+    Choice: it grows in proportion to the layers and to the length of the videos, so it is measured
+    for one and two of each.
+    """
     first, longer = _kept_bytes(model, recipe, one, 1), _kept_bytes(model, recipe, two, 1)
     deeper, both = _kept_bytes(model, recipe, one, 2), _kept_bytes(model, recipe, two, 2)
     layers, length = model.backbone.num_layers - 1, groups - 1
-    activations = (
+    return (
         first
         + layers * (deeper - first)
         + length * (longer - first)
         + layers * length * (both - deeper - longer + first)
     )
-    return _trained_bytes(model, recipe) + round(_PASSING * activations)
 
 
 def _trained_bytes(model: VideoLatent, recipe: Recipe) -> int:

@@ -16,6 +16,7 @@ from videolatent_cli.training.metrics import latent_diagnostics, peak_memory_byt
 from videolatent_cli.training.optimizer import set_rate
 from videolatent_cli.training.prefetch import prefetched
 from videolatent_cli.training.processes import Processes
+from videolatent_cli.training.sharding import clip_gradients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,7 +126,7 @@ def _update(
         module.remember(one.latents, one.teacher)
     injection = module.model.injection
     latent_norm = _norm(injection) if injection is not None else None
-    norm = float(torch.nn.utils.clip_grad_norm_(trained, training.max_grad_norm))
+    norm = clip_gradients(trained, training.max_grad_norm)
     set_rate(optimizer, factor)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

@@ -12,6 +12,7 @@ import torch
 from torch import distributed
 
 from videolatent_cli.errors import RecipeError
+from videolatent_cli.training.sharding import is_sharded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,11 +65,13 @@ class Processes:
         return [one for together in zip(*found, strict=True) for one in together]
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add up the gradients of all processes."""
+        """Add up the gradients of all processes, but for those that come as shared sums."""
         if self.count == 1:
             return
         waiting = [
-            distributed.all_reduce(p.grad, async_op=True) for p in parameters if p.grad is not None
+            distributed.all_reduce(p.grad, async_op=True)
+            for p in parameters
+            if p.grad is not None and not is_sharded(p)
         ]
         for one in waiting:
             one.wait()
@@ -101,5 +104,6 @@ def joined_processes(device: str) -> Iterator[Processes]:
     distributed.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield Processes(distributed.get_rank(), count)
+        distributed.barrier()  # nobody leaves while another one still talks
     finally:
         distributed.destroy_process_group()

@@ -52,7 +52,7 @@ class SelfForcing(nn.Module):
     def __init__(self, model: VideoLatent, recipe: Recipe) -> None:
         super().__init__()
         self.model = model
-        model.offload_prefix = recipe.training.offload_prefix
+        model.recompute_prefix = recipe.training.recompute_prefix
         self.loss = recipe.loss
         self.seed = recipe.training.seed
         self.layers = model.layers_at(recipe.loss.alignment_depths)
