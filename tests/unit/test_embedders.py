@@ -9,6 +9,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import BertConfig, BertModel, SiglipConfig, SiglipModel
 
+from tests.factories import make_recipe
 from tests.libraries import LIBRARY, all_segments, ask, names, run
 from videolatent_cli.errors import (
     EnvironmentProblemError,
@@ -16,9 +17,13 @@ from videolatent_cli.errors import (
     RecipeError,
     VideoError,
 )
+from videolatent_cli.model.source import Clip
 from videolatent_cli.model.tiny import make_tokenizer
 from videolatent_cli.pipeline.library.embedding import open_embedder
 from videolatent_cli.pipeline.library.search import SearchRequest, search, search_by_picture
+from videolatent_cli.pipeline.models import EMBEDDED, open_model
+from videolatent_cli.pipeline.train import TrainRequest, train
+from videolatent_cli.video.probe import content_id
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +100,32 @@ def test_texts_by_sentences(media: Path, sentence: Path) -> None:
         (best,) = search(SearchRequest(one.text, LIBRARY, 1, "vector"))
         assert best.score == pytest.approx(1.0, abs=1e-4)
         assert best.segment.content_id == one.content_id
+
+
+def test_segments_by_the_backbone_itself(media: Path, small_folder: Path, tmp_path: Path) -> None:
+    run(media, embedder=f"backbone:{EMBEDDED}")
+    embedder = open_embedder(f"backbone:{EMBEDDED}")
+    trained = open_model(EMBEDDED, "cpu")
+    videos = {content_id(path): path for path in media.rglob("*.mp4")}
+    for one in all_segments():
+        window = (None, None) if one.whole else (one.start_seconds, one.end_seconds)
+        features = trained.source().encode(
+            trained.source().decode(Clip(videos[one.content_id], window))
+        )
+        assert np.allclose(one.vector, embedder.segments((), (), [features])[0], atol=1e-4)
+        assert np.linalg.norm(one.vector) == pytest.approx(1.0, abs=1e-5)
+    (found,) = search(SearchRequest("red square", LIBRARY, 1, "vector"))
+    assert found.score == pytest.approx(float(embedder.query("red square") @ found.segment.vector))
+    assert one.thumbnail is not None
+    (tmp_path / "look.jpg").write_bytes(one.thumbnail)
+    assert (
+        search_by_picture(SearchRequest("", LIBRARY, 1), tmp_path / "look.jpg", None)[0].score > 0
+    )
+    recipe = make_recipe(small_folder, ("training.max_steps=1",))
+    other = tmp_path / "other"
+    train(TrainRequest(recipe, "", other, Path("cache"), Path(), device="cpu"))
+    with pytest.raises(IncompatibleError, match=r"--embedder: backbone:.*other sees videos in an"):
+        run(media, library=Path("new"), embedder=f"backbone:{other}")
 
 
 def test_without_an_eye_a_picture_is_described(media: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import normalize
 from transformers.models.internvl.processing_internvl import InternVLProcessor
 from transformers.models.llava_onevision.processing_llava_onevision import LlavaOnevisionProcessor
 from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
@@ -26,6 +27,7 @@ from videolatent_cli.model.features import only_seen
 from videolatent_cli.model.generate import generate
 from videolatent_cli.model.load import load_backbone
 from videolatent_cli.model.pixels import normalised, patchify
+from videolatent_cli.model.summary import TEXT_PROMPT, VIDEO_PROMPT, Summarizer
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import answer_loss
 from videolatent_cli.pipeline.ask import AskRequest, ask
@@ -112,6 +114,29 @@ def test_text_goes_on_after_the_last_moment_of_a_long_video(tmp_path: Path) -> N
     positions, after = backbone.prompt_positions(head.ids, head.mask, [features])
     assert int(after) == int(positions.max()) + 1
     assert int(positions[0].max()) > int(positions[1:].max())
+
+
+def test_summaries_are_the_last_states_of_transformers_own_forward(folder: Path) -> None:
+    backbone = load(folder)
+    summarizer, prompter = Summarizer(backbone), Prompter(backbone)
+    texts = ["a cup", "a red square that moves left"]
+    found = summarizer.texts(texts)
+    for text, vector in zip(texts, found, strict=True):
+        ids = torch.tensor(prompter.plain([TEXT_PROMPT.format(text=text)]))
+        assert backbone.visual_token_id not in ids
+        with torch.no_grad():
+            out = backbone.core(input_ids=ids, output_hidden_states=True)
+        assert torch.allclose(vector, normalize(out.hidden_states[-1][0, -1], dim=0), atol=1e-4)
+    batch = make_batch(backbone)
+    together = summarizer.videos(batch.videos)
+    for row, video in enumerate(batch.videos):
+        assert torch.allclose(summarizer.videos([video])[0], together[row], atol=1e-4)
+    asked = prompter.collate([batch.videos[0]], [[Example(VIDEO_PROMPT, "")]])
+    ids = torch.cat((asked.head.ids, asked.question.ids), 1)
+    with torch.no_grad():
+        inputs = pixel_inputs(backbone, frames_for(backbone), ids)
+        out = backbone.core(input_ids=ids, output_hidden_states=True, use_cache=False, **inputs)
+    assert torch.allclose(together[0], normalize(out.hidden_states[-1][0, -1], dim=0), atol=1e-4)
 
 
 @pytest.mark.parametrize("view", ["latents", "question"])

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from videolatent_cli.pipeline.library.index import IndexReport, IndexRequest
 
 Embedder = Annotated[
-    str | None, typer.Option(help="Search vectors: lexical, sentence:FOLDER, siglip:FOLDER.")
+    str | None,
+    typer.Option(help="Search vectors: lexical, sentence:FOLDER, siglip:FOLDER, backbone:RUN."),
 ]
 Metadata = Annotated[
     Path | None, typer.Option(help="CSV or JSON Lines: video, and any other columns.")

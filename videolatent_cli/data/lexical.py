@@ -6,7 +6,7 @@ import re
 import zlib
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -92,14 +92,16 @@ class LexicalEmbedder:
 
     name = NAME
     dim = DIM
-    sees = False
+    source: Final = "text"
     ranks = True
     least_score = 0.22
     """Below this no moment counts as found. Calibrated by `python -m benchmarks library`."""
 
-    def segments(self, texts: Sequence[str], pictures: Sequence[bytes]) -> NDArray[np.float32]:
+    def segments(
+        self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[object]
+    ) -> NDArray[np.float32]:
         """Return the vectors of segments by what is told of them, (text, 512)."""
-        del pictures
+        del pictures, features
         return lexical_vectors(texts)
 
     def query(self, text: str) -> NDArray[np.float32]:

@@ -128,6 +128,11 @@ class Prompter:
         """Return each question and the start of the assistant's turn."""
         return self._tokens([text + self._tail for text in texts])
 
+    def plain(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text as a whole prompt, without a video."""
+        head = self._head.replace(self._backbone.placeholder, "")
+        return self._tokens([head + text + self._tail for text in texts])
+
     def answers(self, texts: Sequence[str]) -> list[list[int]]:
         """Return each answer and the end of the turn."""
         return [[*ids, self.end_of_turn] for ids in self._tokens(list(texts))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ class SentenceEmbedder(_ModelEmbedder):
     """Texts of segments by a local sentence-transformers model."""
 
     kind = "sentence-transformers"
-    sees = False
+    source: Final = "text"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -79,9 +79,11 @@ class SentenceEmbedder(_ModelEmbedder):
         self._model: Any = SentenceTransformer(str(folder), local_files_only=True)
         self.dim = int(self._model.get_embedding_dimension())
 
-    def segments(self, texts: Sequence[str], pictures: Sequence[bytes]) -> NDArray[np.float32]:
+    def segments(
+        self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[object]
+    ) -> NDArray[np.float32]:
         """Return unit vectors, (text, dim), of what is seen, said and written of segments."""
-        del pictures
+        del pictures, features
         return self._encode(list(texts))
 
     def query(self, text: str) -> NDArray[np.float32]:
@@ -101,7 +103,7 @@ class SiglipEmbedder(_ModelEmbedder):
     """
 
     kind = "siglip"
-    sees = True
+    source: Final = "picture"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -116,9 +118,11 @@ class SiglipEmbedder(_ModelEmbedder):
         self._size = int(model.config.vision_config.image_size)
         self.dim = int(model.config.vision_config.hidden_size)
 
-    def segments(self, texts: Sequence[str], pictures: Sequence[bytes]) -> NDArray[np.float32]:
+    def segments(
+        self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[object]
+    ) -> NDArray[np.float32]:
         """Return unit vectors, (picture, dim), of JPEG pictures of segments."""
-        del texts
+        del texts, features
         return np.stack([self.picture(data) for data in pictures])
 
     @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from videolatent_cli.data.lexical import LexicalEmbedder
 from videolatent_cli.errors import RecipeError
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from videolatent_cli.model.features import VideoFeatures
+
 LEXICAL = "lexical"
+Source = Literal["text", "picture", "features"]
 
 
 class Embedder(Protocol):
@@ -29,8 +32,8 @@ class Embedder(Protocol):
         """Length of a vector."""
 
     @property
-    def sees(self) -> bool:
-        """Whether vectors come from pictures, not from texts."""
+    def source(self) -> Source:
+        """What vectors of segments are made of."""
 
     @property
     def ranks(self) -> bool:
@@ -40,12 +43,15 @@ class Embedder(Protocol):
     def least_score(self) -> float:
         """Score from which a moment counts as found."""
 
-    def segments(self, texts: Sequence[str], pictures: Sequence[bytes]) -> NDArray[np.float32]:
+    def segments(
+        self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[VideoFeatures]
+    ) -> NDArray[np.float32]:
         """Return the vectors of segments, (segment, dim).
 
         Args:
             texts: What is seen in them, said, and written of them.
-            pictures: One JPEG each; empty unless the embedder sees.
+            pictures: One JPEG each; may be missing unless they are the source.
+            features: What the vision tower made of each; empty unless they are the source.
         """
 
     def query(self, text: str) -> NDArray[np.float32]:
@@ -79,7 +85,7 @@ def full_spec(spec: str) -> str:
 
 
 def open_embedder(spec: str) -> Embedder:
-    """Return `lexical`, `sentence:FOLDER` (sentence-transformers) or `siglip:FOLDER`.
+    """Return `lexical`, `sentence:FOLDER` (sentence-transformers), `siglip:FOLDER`, `backbone:RUN`.
 
     Raises:
         RecipeError: For anything else.
@@ -93,6 +99,10 @@ def open_embedder(spec: str) -> Embedder:
 
         found = SentenceEmbedder if kind == "sentence" else SiglipEmbedder
         return found(Path(folder))
+    if kind == "backbone" and folder:
+        from videolatent_cli.pipeline.library.backbone_embedder import BackboneEmbedder
+
+        return BackboneEmbedder(Path(folder))
     raise RecipeError(
-        f"--embedder: must be lexical, sentence:FOLDER or siglip:FOLDER, got '{spec}'"
+        f"--embedder: must be lexical, sentence:FOLDER, siglip:FOLDER or backbone:RUN, got '{spec}'"
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videolatent_cli.errors import VideoError, printable
+from videolatent_cli.errors import IncompatibleError, VideoError, printable
 from videolatent_cli.model.source import Clip
 from videolatent_cli.model.speech import Transcriber
+from videolatent_cli.pipeline.library.backbone_embedder import BackboneEmbedder
 from videolatent_cli.pipeline.library.embedding import LEXICAL, Embedder, full_spec, open_embedder
 from videolatent_cli.pipeline.library.isolation import Isolation
 from videolatent_cli.pipeline.library.lines import LineReader
@@ -67,6 +68,11 @@ def open_indexer(
     transcriber = Transcriber(Path(speech)) if speech else None
     trained = open_model(run, device)
     wanted = _manifest(trained, request, embedder, spec)
+    if isinstance(embedder, BackboneEmbedder) and embedder.fingerprint != wanted.fingerprint:
+        raise IncompatibleError(
+            f"--embedder: {spec} sees videos in another way than {trained.name}, which describes "
+            "them; name the same run with --run"
+        )
     if library is None:
         library = Library.create(request.library, wanted)
     library.check(

@@ -52,7 +52,7 @@ class LocalMaker:
         self, trained: TrainedModel, source: VideoSource, embedder: Embedder, isolation: Isolation
     ) -> None:
         self._source = source
-        self._needs_pictures = embedder.sees
+        self._needs_pictures = embedder.source == "picture"
         self._maker = SegmentMaker(trained, self._source, embedder)
         self._isolation = isolation
         self._seconds = trained.checkpoint.recipe.video.timeout_seconds

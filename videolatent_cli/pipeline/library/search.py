@@ -156,7 +156,7 @@ def search_by_picture(
 ) -> list[Moment]:
     """Return the moments that look like a picture.
 
-    Choice: an embedder that sees compares pictures; for others the run's backbone describes the
+    Choice: an embedder that sees compares what it sees; for others the run's backbone describes the
     picture, and the description is looked for.
 
     Raises:
@@ -164,7 +164,7 @@ def search_by_picture(
         IncompatibleError: Where the library's embedder has changed.
     """
     finder = LibrarySearch(Library.open(request.library))
-    if finder.embedder.sees:
+    if finder.embedder.source != "text":
         return finder.like(request, picture_of(picture))
     from videolatent_cli.pipeline.library.segment_maker import describe_file
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from videolatent_cli.model.backbone import Backbone
+    from videolatent_cli.model.features import VideoFeatures
     from videolatent_cli.pipeline.library.embedding import Embedder
 
 _AT_ONCE = 16
@@ -85,13 +86,11 @@ class SegmentMaker:
             some = parts[start : start + _AT_ONCE]
             features = self._source.features([part.clip for part in some])
             seen = self._describer.describe(features)
-            rows += _with_vectors(
-                self._embedder,
-                [
-                    _segment(part, text, pictures.get(part.clip))
-                    for part, text in zip(some, seen, strict=True)
-                ],
-            )
+            segments = [
+                _segment(part, text, pictures.get(part.clip))
+                for part, text in zip(some, seen, strict=True)
+            ]
+            rows += _with_vectors(self._embedder, segments, features)
         return rows
 
 
@@ -107,13 +106,15 @@ def tell_again(
         lines: What is said in it; None: what the segments say already.
     """
     told = [_told(segment, row, lines) for segment in segments]
-    return told if embedder.sees else _with_vectors(embedder, told)
+    return _with_vectors(embedder, told, ()) if embedder.source == "text" else told
 
 
-def _with_vectors(embedder: Embedder, segments: Sequence[SegmentRow]) -> list[SegmentRow]:
+def _with_vectors(
+    embedder: Embedder, segments: Sequence[SegmentRow], features: Sequence[VideoFeatures]
+) -> list[SegmentRow]:
     """Return segments with their search vectors."""
     pictures = [one.thumbnail for one in segments if one.thumbnail is not None]
-    vectors = embedder.segments([one.text for one in segments], pictures)
+    vectors = embedder.segments([one.text for one in segments], pictures, features)
     return [replace(one, vector=v) for one, v in zip(segments, vectors, strict=True)]
 
 
