@@ -16,6 +16,7 @@ NAMES = (
     "cache",
     "training_step",
     "memory",
+    "released",
     "epoch",
     "library",
     "scale",
