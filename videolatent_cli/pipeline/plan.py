@@ -237,11 +237,14 @@ class _WorstBatch:
 
 def _seconds(model: VideoLatent, positions: float) -> float:
     """Return a rough time of one optimizer step here: its multiply-adds over a measured rate."""
-    side = 512
-    a = torch.randn(side, side)
+    device, dtype = model.backbone.device, model.backbone.dtype
+    side = 8192 if device.type == "cuda" else 512
+    a = torch.randn(side, side, device=device, dtype=dtype)
+    float((a @ a).sum())  # reading a number waits for the device
     started = time.perf_counter()
     for _ in range(8):
-        a @ a
+        last = a @ a
+    float(last.sum())
     rate = 8 * 2 * side**3 / (time.perf_counter() - started)
     parameters = sum(p.numel() for p in model.backbone.language_model.parameters())
     return float(6 * parameters * positions / rate)
