@@ -52,9 +52,11 @@ def step_bytes(
     length = short + (groups - 1) * (long - short)
     videos = _state_bytes(model.backbone, len(one.head.ids), length)
     questions = _state_bytes(model.backbone, len(one.video_index), length)
-    # Either all but the prefix, with gradients of its keys and values before and after they are
-    # added up, or then one of its parts.
-    peak = max(kept + 2 * questions, 2 * videos + min(1.0, PART / length) * prefix)
+    text = model.backbone.config.get_text_config()
+    copies = text.num_attention_heads // text.num_key_value_heads
+    # Either all but the prefix, with gradients of its keys and values for each head and added up,
+    # or then one of its parts.
+    peak = max(kept + (copies + 1) * questions, 2 * videos + min(1.0, PART / length) * prefix)
     return _trained_bytes(model, recipe) + round(peak)
 
 
