@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.model.tiny import TINY_FOLDER
@@ -50,6 +50,14 @@ PRESETS: dict[str, tuple[int, list[str]]] = {
 ABLATIONS = ("off", "markers", "mean", "shuffle", "noise")
 
 
+class Asked(NamedTuple):
+    """One question of a split."""
+
+    video: str
+    hops: int
+    family: str
+
+
 @dataclass(frozen=True)
 class Cell:
     """One recipe with one seed, measured."""
@@ -80,14 +88,16 @@ def backbone_hash() -> str:
 
 
 @cache
-def questions(preset: str, split: str) -> tuple[tuple[str, int], ...]:
-    """Return video and hops of each question of a split, in the order of a cell's answers."""
+def questions(preset: str, split: str) -> tuple[Asked, ...]:
+    """Return the questions of a split, in the order of a cell's answers."""
     data = recipe_of("full", preset, 0)[1].data
     assert isinstance(data, EventWorldData)
     pairs = eventworld_triplets(
         split, range(data.num_eval_videos), data.families, data.questions_per_video
     )
-    return tuple((t.video, int(str(t.meta["hops"]))) for _, found in pairs for t in found)
+    return tuple(
+        Asked(t.video, int(str(t.meta["hops"])), t.category[0]) for _, found in pairs for t in found
+    )
 
 
 def load_cell(path: Path, preset: str) -> Cell | None:
@@ -118,13 +128,14 @@ class Part:
 
     def videos(self) -> list[str]:
         """Return the video of each question."""
-        return [v for v, hops in questions(self.preset, self.split) if (hops >= 3) == self.deep]
+        asked = questions(self.preset, self.split)
+        return [one.video for one in asked if (one.hops >= 3) == self.deep]
 
     def right(self, cell: Cell, name: str = "on") -> list[bool]:
         """Return which questions a cell answers rightly under an ablation."""
         asked = questions(self.preset, self.split)
         answers = zip(cell.splits[self.split][name], asked, strict=True)
-        return [bit == "1" for bit, (_, hops) in answers if (hops >= 3) == self.deep]
+        return [bit == "1" for bit, one in answers if (one.hops >= 3) == self.deep]
 
     def pooled(self, cells: list[Cell], name: str = "on") -> list[bool]:
         """Return the same for several seeds, one after the other."""

@@ -8,6 +8,7 @@ from benchmarks.ablation_cells import (
     Cell,
     Part,
     load_rows,
+    questions,
     recipe_of,
 )
 from benchmarks.ablation_costs import step_seconds
@@ -83,6 +84,20 @@ def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
     )
 
 
+def _families(preset: str, rows: dict[str, list[Cell]]) -> str:
+    """Return the accuracy on each family of questions of test_iid, without intervals."""
+    asked = questions(preset, "test_iid")
+    lines = []
+    for hops, family in sorted({(one.hops, one.family) for one in asked}):
+        places = [i for i, one in enumerate(asked) if one.family == family]
+        shares = []
+        for cells in rows.values():
+            bits = [cell.splits["test_iid"]["on"][place] for cell in cells for place in places]
+            shares.append(f"{bits.count('1') / len(bits):.2f}")
+        lines.append([f"{family} ({hops})", str(len(places)), *shares])
+    return "### test_iid by family (hops)\n\n" + table(["family", "questions", *rows], lines)
+
+
 def _costs(preset: str, rows: dict[str, list[Cell]]) -> str:
     """Return what training costs, measured now: the cells come from more or less busy machines."""
     seconds = step_seconds(list(rows), preset)
@@ -118,4 +133,6 @@ def run(preset: str = "cpu") -> str:
     measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
     plot = f"![accuracy of each recipe on each split](ablation/{draw(preset, rows).name})"
     parts = [_table(preset, rows, split) for split in measured]
-    return "\n\n".join([intro, plot, *parts, _causal(preset, rows), _costs(preset, rows)])
+    return "\n\n".join(
+        [intro, plot, *parts, _causal(preset, rows), _families(preset, rows), _costs(preset, rows)]
+    )

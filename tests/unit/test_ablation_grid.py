@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ablation_cells, ablation_costs
+from benchmarks import ablation_cells, ablation_costs, ablation_tables
 from benchmarks.ablation_cells import (
     ABLATIONS,
+    Asked,
     Cell,
     Part,
     backbone_hash,
@@ -26,8 +27,10 @@ DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", deep=False)
 
 @pytest.fixture(autouse=True)
 def four_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = (("a", 1), ("a", 3), ("b", 4), ("b", 5))
-    monkeypatch.setattr(ablation_cells, "questions", lambda preset, split: asked)
+    pairs = (("a", 1), ("a", 3), ("b", 4), ("b", 5))
+    asked = tuple(Asked(video, hops, f"of_{hops}") for video, hops in pairs)
+    for module in (ablation_cells, ablation_tables):
+        monkeypatch.setattr(module, "questions", lambda preset, split: asked)
 
 
 def cell(row: str, seed: int, **answers: str) -> Cell:
@@ -40,8 +43,9 @@ def test_questions_are_those_that_a_run_is_asked() -> None:
     asked = questions("cpu", "test_iid")
     data = recipe_of("sft", "cpu", 0)[1].data
     assert data.type == "eventworld"
-    assert len({video for video, _ in asked}) == data.num_eval_videos
-    assert {hops for _, hops in asked} == {1, 2, 3, 4, 5}
+    assert len({one.video for one in asked}) == data.num_eval_videos
+    assert {one.hops for one in asked} == {1, 2, 3, 4, 5}
+    assert ("next_shape", 3) in {(one.family, one.hops) for one in asked}
 
 
 def test_seeds_are_pooled_by_depth() -> None:
@@ -89,5 +93,7 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert b"test_iid, 3-5 hops" in plot
     assert draw("cpu", load_rows("cpu")).read_bytes() == plot
     assert "test_long" not in page
+    assert "| of_5 (5) | 1 | 0.00 | 0.00 |" in page
+    assert "| of_3 (3) | 1 | 0.00 | 1.00 |" in page
     assert "| sft | " in page.split("Cost of training")[1]
     assert " | 1.00x | 2100 | 1.00x |" in page

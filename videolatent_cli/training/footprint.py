@@ -53,7 +53,7 @@ def step_bytes(
     videos = _state_bytes(model.backbone, len(one.head.ids), length)
     questions = _state_bytes(model.backbone, len(one.video_index), length)
     text = model.backbone.config.get_text_config()
-    copies = text.num_attention_heads // text.num_key_value_heads
+    copies = int(text.num_attention_heads // text.num_key_value_heads)
     # Either all but the prefix, with gradients of its keys and values for each head and added up,
     # or then one of its parts.
     peak = max(kept + (copies + 1) * questions, 2 * videos + min(1.0, PART / length) * prefix)
