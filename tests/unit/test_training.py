@@ -1,6 +1,8 @@
 """Optimizer, sampler, schedule, metrics, loop: identities, and learning on tiny data."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -382,3 +384,16 @@ def test_groups_hold_some_triplets_of_one_clip_and_a_limit_counts_clips(tmp_path
     found = [[t.video[0] + t.question for t in g.triplets] for g in make_groups(dataset, "s", 2)]
     assert found == [["a1", "a2"], ["a3"], ["b1", "b2"], ["b3"], ["c1", "c2"], ["c3"]]
     assert [len(g.triplets) for g in make_groups(dataset, "s", 2, limit=2)] == [2, 1, 2, 1]
+
+
+def test_peak_memory_is_that_of_the_process_alone() -> None:
+    held = np.ones(10**9 // 8)
+    program = (
+        "import torch; from videolatent_cli.training.metrics import peak_memory_bytes as peak; "
+        "print(peak(torch.device('cpu')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert held.nbytes == 10**9
+    assert 10**8 < int(done.stdout) < 9 * 10**8

@@ -1,7 +1,9 @@
 """What the training log says: memory, and of the latents the diagnostics F1, F2, F3 and F9."""
 
+import re
 import resource
 import sys
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -13,6 +15,11 @@ def peak_memory_bytes(device: torch.device) -> int:
     """Return the largest memory so far: what was allocated on a GPU, else what the process had."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # the usage below starts, on Linux, at what the parent process had
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
+        if found:
+            return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
