@@ -310,6 +310,9 @@ def test_every_file_is_found_by_its_name(media: Path) -> None:
     assert "harbour_camera-7.mp4" not in names("harbour", under="val")
     for folder in (str(media / "val"), os.path.relpath(media / "val")):
         assert names("harbour", under=folder) == names("harbour", under="val")
+    Path("link").symlink_to(media)
+    run(Path("link"), library=Path("linked"))
+    assert names("harbour", library=Path("linked"), under="link/val") != []
     with pytest.raises(RecipeError, match=r"--under: no file of .* got 'vla'; name a folder"):
         names("harbour", under="vla")
     assert names("harbour", where="path LIKE 'harb%'") == ["harbour_camera-7.mp4"]

@@ -178,11 +178,12 @@ def _files_by_content(library: Library, request: SearchRequest) -> dict[str, lis
         RecipeError: Where no file lies under what is asked for, or the condition cannot be read.
     """
     allowed = library.keys_where(request.where) if request.where is not None else None
-    folder = Path(request.under).resolve()
+    folders = {Path(request.under).absolute(), Path(request.under).resolve()}
     under = [
         row
         for row in library.files()
-        if row.path.startswith(request.under) or library.path(row).is_relative_to(folder)
+        if row.path.startswith(request.under)
+        or any(library.path(row).is_relative_to(folder) for folder in folders)
     ]
     if request.under and not under:
         raise RecipeError(
