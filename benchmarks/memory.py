@@ -25,7 +25,7 @@ training:
   recompute_prefix: {again}
 """
 LATENTS = "{num_blocks: 2, latents_per_block: 4}"
-LONG = "larger, LoRA, 1 long video of 192x192 pixels"
+LONG = "larger, LoRA, 1 video of 2,048 visual tokens"
 AGAIN = "the same, its prefix computed again"
 SHAPES = {
     "embedded, 4 videos of 8 questions": ("tiny", 4096, "full", LATENTS, 4, 8),
@@ -33,8 +33,8 @@ SHAPES = {
     "larger, 2 videos of 4 questions": ("larger", 16384, "full", LATENTS, 2, 4),
     "the same with LoRA": ("larger", 16384, "lora", LATENTS, 2, 4),
     "larger, LoRA, 6 videos of 1 question": ("larger", 16384, "lora", LATENTS, 6, 1),
-    LONG: ("larger", 36864, "lora", LATENTS, 1, 1),
-    AGAIN: ("larger", 36864, "lora", LATENTS, 1, 1),
+    LONG: ("larger", 65536, "lora", LATENTS, 1, 1),
+    AGAIN: ("larger", 65536, "lora", LATENTS, 1, 1),
 }
 
 
