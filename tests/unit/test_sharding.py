@@ -1,5 +1,6 @@
 """Weights shared out among two processes: the gradients of one, for every family."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def in_two(rank: int, folder: Path) -> None:
     ):
         compare(rank, folder / "qwen2_5_vl", "full", **changes)
     distributed.barrier()
-    distributed.destroy_process_group()
+    os._exit(0)  # torch 2.13 now and then aborts a process that ends after many sharded modules
 
 
 def compare(rank: int, folder: Path, train: str, **changes: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,4 +106,5 @@ def joined_processes(device: str) -> Iterator[Processes]:
     try:
         yield Processes(distributed.get_rank(), count)
     finally:
+        gc.collect()  # sharded modules hold on to the group, whose threads must end first
         distributed.destroy_process_group()
