@@ -19,7 +19,7 @@ from transformers.models.smolvlm.processing_smolvlm import SmolVLMProcessor
 from tests.factories import make_recipe, make_video, one_row, write_jsonl
 from tests.families import FAMILIES, write_family
 from videolatent_cli.errors import EnvironmentProblemError
-from videolatent_cli.model import backbone as backbone_module
+from videolatent_cli.model import recompute
 from videolatent_cli.model.backbone import Backbone
 from videolatent_cli.model.batch import Batch, Example, Prompter
 from videolatent_cli.model.cached import features_row, row_features
@@ -27,6 +27,7 @@ from videolatent_cli.model.features import only_seen
 from videolatent_cli.model.generate import generate
 from videolatent_cli.model.load import load_backbone
 from videolatent_cli.model.pixels import normalised, patchify
+from videolatent_cli.model.source import features_fingerprint
 from videolatent_cli.model.summary import TEXT_PROMPT, VIDEO_PROMPT, Summarizer
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import answer_loss
@@ -205,7 +206,7 @@ def test_videos_encoded_together_equal_each_alone(folder: Path) -> None:
 def test_a_prefix_that_is_computed_again_gives_the_same_gradients(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backbone_module, "PART", 5)
+    monkeypatch.setattr(recompute, "PART", 5)
     grads = []
     for again in (False, True):
         model = VideoLatent(load(folder), LATENT).eval()
@@ -232,14 +233,14 @@ def test_lora_learns_in_the_decoder_only_and_gradients_reach_all_of_it(folder: P
 
 def test_fingerprint_follows_the_vision_weights_only(folder: Path) -> None:
     backbone = load(folder)
-    before = backbone.fingerprint()
+    before = features_fingerprint(backbone)
     with torch.no_grad():
         backbone.core.lm_head.weight.add_(1)
         next(backbone.language_model.parameters()).add_(1)
-    assert backbone.fingerprint() == before
+    assert features_fingerprint(backbone) == before
     with torch.no_grad():
         next(iter(backbone.vision_parameters()))[1].add_(1)
-    assert backbone.fingerprint() != before
+    assert features_fingerprint(backbone) != before
 
 
 # --- prompts, against the code of transformers' processors

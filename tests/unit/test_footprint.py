@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from tests.factories import make_recipe
 from tests.families import FAMILIES, write_family
-from videolatent_cli.model import backbone
+from videolatent_cli.model import recompute
 from videolatent_cli.model.batch import Batch, Example, Prompter
 from videolatent_cli.model.load import build_model
 from videolatent_cli.model.videolatent import VideoLatent
@@ -92,7 +92,7 @@ def test_two_groups_foretell_many(family: str, tmp_path: Path) -> None:
 def test_a_prefix_that_is_computed_again_takes_less_and_is_foretold(
     monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    for module in (backbone, footprint):
+    for module in (recompute, footprint):
         monkeypatch.setattr(module, "PART", part)
     peaks = {}
     for again in ("false", "true"):

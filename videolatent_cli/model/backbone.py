@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
 from videolatent_cli.model.features import Layout, VideoFeatures
 from videolatent_cli.model.lora import with_lora
 from videolatent_cli.model.pixels import Colors, Geometry, group_times
+from videolatent_cli.model.recompute import run_parts
 from videolatent_cli.model.state import Extension, State
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
     from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
     from videolatent_cli.video.frames import FrameBatch
-
-PART = 512
-"""Positions that are computed again at a time. Choice: enough to keep a GPU busy."""
 
 
 class Backbone(nn.Module, ABC):
@@ -206,36 +202,14 @@ class Backbone(nn.Module, ABC):
         positions, after = self.prompt_positions(ids, mask, features)
         state = self.empty_state(len(ids))
         deep = self.deep_inputs(visual, features)
-        if again:
-            return self._run_parts(embeds, mask, positions, after, state, deep)
-        return self._run(embeds, mask, positions, after, state, (), **deep).state
+        if not again:
+            return self._run(embeds, mask, positions, after, state, (), **deep).state
 
-    def _run_parts(
-        self,
-        embeds: Float[Tensor, "batch seq dim"],
-        mask: Bool[Tensor, "batch seq"],
-        positions: Int[Tensor, "*axes batch seq"],
-        next_position: Int[Tensor, " batch"],
-        state: State,
-        deep: dict[str, Any],
-    ) -> State:
-        """Run the decoder part by part; the backward pass runs each again when it comes to it.
+        def run(part: slice, before: State) -> State:
+            now = embeds[:, part], mask[:, part], positions[..., part]
+            return self._run(*now, after, before, (), **self.deep_part(deep, part)).state
 
-        Choice: parts of the text instead of the layers that transformers recomputes, since those
-        drop their keys and values. Exact, since a part sees only what comes before it.
-        """
-
-        def run(embeds: Tensor, part: slice, *before: State) -> State:
-            seen = self.deep_part(deep, part)
-            state, place = before[0].joined(*before[1:]), positions[..., part]
-            after = self._run(embeds, mask[:, part], place, next_position, state, (), **seen).state
-            return after.window(part.start, part.stop, next_position).copied()
-
-        states = [state]
-        for start in range(0, embeds.shape[1], PART):
-            part = slice(start, min(start + PART, embeds.shape[1]))
-            states.append(checkpoint(run, embeds[:, part], part, *states, use_reentrant=False))
-        return state.joined(*states[1:])
+        return run_parts(run, ids.shape[1], state)
 
     def extend(
         self,
@@ -316,16 +290,3 @@ class Backbone(nn.Module, ABC):
             if "lora_" in name:
                 raise AssertionError(f"adapters must stay out of the vision tower, got {name}")
             parameter.requires_grad_(recipe.train_vision)
-
-    def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that name family, geometry, colors and vision weights.
-
-        Features of one fingerprint are interchangeable: the language model does not matter.
-        """
-        about = (self.config.model_type, self.geometry, self.colors, self.dtype)
-        sha = hashlib.sha256(str(about).encode())
-        for name, parameter in sorted(self.vision_parameters()):
-            sha.update(name.encode())
-            flat = parameter.detach().cpu().contiguous().flatten()
-            sha.update(flat.view(torch.uint8).numpy().tobytes())
-        return sha.hexdigest()[:16]

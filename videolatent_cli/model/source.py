@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ class VideoSource:
         self.cache = cache if tier != "none" else None
         self._timeout_seconds = timeout_seconds
         self._seen: Seen = seen
-        self.fingerprint = _FRAMES if tier == _FRAMES else backbone.fingerprint()
+        self.fingerprint = _FRAMES if tier == _FRAMES else features_fingerprint(backbone)
 
     def key(self, clip: Clip) -> str:
         """Return the key of a clip's cache row.
@@ -136,3 +137,17 @@ class VideoSource:
         else:
             found = [row_features(row, self.backbone.device) for row in self.rows(clips)]
         return [only_seen(features, self._seen) for features in found]
+
+
+def features_fingerprint(backbone: Backbone) -> str:
+    """Return 16 hexadecimal digits that name family, geometry, colors and vision weights.
+
+    Features of one fingerprint are interchangeable: the language model does not matter.
+    """
+    about = (backbone.config.model_type, backbone.geometry, backbone.colors, backbone.dtype)
+    sha = hashlib.sha256(str(about).encode())
+    for name, parameter in sorted(backbone.vision_parameters()):
+        sha.update(name.encode())
+        flat = parameter.detach().cpu().contiguous().flatten()
+        sha.update(flat.view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()[:16]

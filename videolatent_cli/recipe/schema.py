@@ -225,7 +225,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        problems = [text for wrong, text in self._conflicts() if wrong]
+        problems = [
+            text for wrong, text in (*self._conflicts(), *self._training_conflicts()) if wrong
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -235,16 +237,6 @@ class Recipe(Section):
         rollout = self.latent is not None and self.latent.num_blocks > 0
         stream = self.data.type == "eventworld_stream"
         return [
-            (
-                self.training.shard_weights and self.training.optimizer == "muon",
-                "training.shard_weights is true, but training.optimizer muon needs whole matrices; "
-                "set it to adamw, or shard_weights to false",
-            ),
-            (
-                self.training.shard_weights and self.loss.teacher != "current",
-                f"training.shard_weights is true, but loss.teacher {self.loss.teacher} keeps whole "
-                "weights; set it to current, or shard_weights to false",
-            ),
             (
                 self.backbone.train_vision and self.cache.tier == "features",
                 "backbone.train_vision is true, so cached features would go stale; "
@@ -271,15 +263,6 @@ class Recipe(Section):
                 "set training.max_steps",
             ),
             (
-                self.training.tokens_per_batch is not None and self.cache.tier == "none",
-                "training.tokens_per_batch is set, but cache.tier none knows no lengths; change it",
-            ),
-            (
-                self.training.tokens_per_batch is not None and self.training.videos_per_batch > 1,
-                f"training.videos_per_batch is {self.training.videos_per_batch}, but "
-                "tokens_per_batch decides; set one of them",
-            ),
-            (
                 self.backbone.weights == "random" and self.backbone.train != "full",
                 f"backbone.weights is random but backbone.train is {self.backbone.train}; "
                 "set backbone.train to full",
@@ -293,5 +276,29 @@ class Recipe(Section):
                 self.latent is not None and not rollout and self.loss.diversity_weight > 0,
                 "loss.diversity_weight is above 0, but there are no latents; "
                 "set it to 0, or latent.num_blocks above 0",
+            ),
+        ]
+
+    def _training_conflicts(self) -> list[tuple[bool, str]]:
+        """Return the same for rules about the way of training."""
+        return [
+            (
+                self.training.tokens_per_batch is not None and self.cache.tier == "none",
+                "training.tokens_per_batch is set, but cache.tier none knows no lengths; change it",
+            ),
+            (
+                self.training.tokens_per_batch is not None and self.training.videos_per_batch > 1,
+                f"training.videos_per_batch is {self.training.videos_per_batch}, but "
+                "tokens_per_batch decides; set one of them",
+            ),
+            (
+                self.training.shard_weights and self.training.optimizer == "muon",
+                "training.shard_weights is true, but training.optimizer muon needs whole matrices; "
+                "set it to adamw, or shard_weights to false",
+            ),
+            (
+                self.training.shard_weights and self.loss.teacher != "current",
+                f"training.shard_weights is true, but loss.teacher {self.loss.teacher} keeps whole "
+                "weights; set it to current, or shard_weights to false",
             ),
         ]

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from torch.autograd.graph import saved_tensors_hooks
 
-from videolatent_cli.model.backbone import PART
+from videolatent_cli.model.recompute import PART
 from videolatent_cli.training.optimizer import make_optimizer
 from videolatent_cli.training.step import SelfForcing
 
