@@ -32,13 +32,25 @@ def _folder_hash(folder: Path) -> str:
     return digest([[path.name, content_id(path)] for path in files])
 
 
-class _ModelEmbedder:
-    """What embedders of a folder share: a name, and scores that are cosines."""
+class CosineEmbedder:
+    """What embedders by models share: scores that are cosines."""
 
-    kind: str
     ranks = False
     least_score = 0.0
     """Not calibrated: every moment counts as found until `--min-score` says more."""
+
+    def score(
+        self, query: str, looked_for: NDArray[np.float32], text: str, vector: NDArray[np.float32]
+    ) -> float:
+        """Return the cosine of query and segment, 0 where it is negative."""
+        del query, text
+        return max(0.0, float(vector @ looked_for))
+
+
+class _FolderEmbedder(CosineEmbedder):
+    """What embedders of a folder share: a name."""
+
+    kind: str
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "config.json").exists():
@@ -53,15 +65,8 @@ class _ModelEmbedder:
         """Changes with the files of the model."""
         return f"{self.kind} {_folder_hash(self.folder)}"
 
-    def score(
-        self, query: str, looked_for: NDArray[np.float32], text: str, vector: NDArray[np.float32]
-    ) -> float:
-        """Return the cosine of query and segment, 0 where it is negative."""
-        del query, text
-        return max(0.0, float(vector @ looked_for))
 
-
-class SentenceEmbedder(_ModelEmbedder):
+class SentenceEmbedder(_FolderEmbedder):
     """Texts of segments by a local sentence-transformers model."""
 
     kind = "sentence-transformers"
@@ -96,7 +101,7 @@ class SentenceEmbedder(_ModelEmbedder):
         return np.asarray(found, np.float32)
 
 
-class SiglipEmbedder(_ModelEmbedder):
+class SiglipEmbedder(_FolderEmbedder):
     """Pictures of segments, and queries by text or picture, by a local SigLIP or SigLIP 2 model.
 
     Source: SigLIP 2 (arXiv 2502.14786); checkpoints of fixed resolution have SigLIP's architecture.

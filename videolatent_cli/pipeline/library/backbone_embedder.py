@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
+from videolatent_cli.model.embedders import CosineEmbedder
 from videolatent_cli.model.summary import TEXT_PROMPT, VIDEO_PROMPT, Summarizer
 from videolatent_cli.pipeline.models import open_model
 from videolatent_cli.recipe import digest
@@ -24,13 +25,10 @@ if TYPE_CHECKING:
     from videolatent_cli.model.features import VideoFeatures
 
 
-class BackboneEmbedder:
+class BackboneEmbedder(CosineEmbedder):
     """Segments by their cached features, and queries by text or picture."""
 
     source: Final = "features"
-    ranks = False
-    least_score = 0.0
-    """Not calibrated: every moment counts as found until `--min-score` says more."""
 
     def __init__(self, run: Path) -> None:
         self._trained = open_model(run)
@@ -73,10 +71,3 @@ class BackboneEmbedder:
         """Return the unit vector of a query, (dim,)."""
         vector: NDArray[np.float32] = self._summarizer.texts([text]).numpy()[0]
         return vector
-
-    def score(
-        self, query: str, looked_for: NDArray[np.float32], text: str, vector: NDArray[np.float32]
-    ) -> float:
-        """Return the cosine of query and segment, 0 where it is negative."""
-        del query, text
-        return max(0.0, float(vector @ looked_for))
