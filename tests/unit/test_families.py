@@ -40,6 +40,7 @@ from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
 from videolatent_cli.shipped import shipped_recipe
 from videolatent_cli.video.frames import FrameBatch
+from videolatent_cli.video.resize import Resizing
 
 LATENT = Latent(num_blocks=2, latents_per_block=2, relook_heads=2)
 QUESTIONS = [("What moved first?", "a cup"), ("Where did it go, and when?", "left")]
@@ -352,6 +353,18 @@ def test_processor_settings_are_found_in_all_places(tmp_path: Path) -> None:
         json.dumps(found | {"image_mean": [0.0] * 3})
     )
     assert load(tmp_path).colors.mean == (0, 0, 0)
+
+
+def test_frames_are_resized_as_the_processors_file_says(tmp_path: Path) -> None:
+    write_family(tmp_path, "smolvlm")
+    settings = tmp_path / "video_preprocessor_config.json"
+    found = json.loads(settings.read_text())
+    assert load(tmp_path).resizing == Resizing("lanczos", 4 * 364)
+    settings.write_text(json.dumps(found | {"size": {"longest_edge": 9999}, "resample": 3}))
+    assert load(tmp_path).resizing == Resizing("bicubic", 4096)
+    settings.write_text(json.dumps(found | {"resample": 0}))
+    with pytest.raises(EnvironmentProblemError, match=r"resample must be one of .*, got 0;"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from transformers import DynamicCache
 
 from videolatent_cli.model.features import Layout, VideoFeatures
 from videolatent_cli.model.lora import with_lora
-from videolatent_cli.model.pixels import Colors, Geometry, group_times
+from videolatent_cli.model.pixels import Colors, Geometry, group_times, resampling
 from videolatent_cli.model.recompute import run_parts
 from videolatent_cli.model.state import Extension, State
+from videolatent_cli.video.resize import Resizing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,18 +46,23 @@ class Backbone(nn.Module, ABC):
         self,
         model: nn.Module,
         tokenizer: Any,  # noqa: ANN401 - transformers' tokenizers share no useful type
-        colors: Colors,
+        settings: dict[str, Any],
     ) -> None:
         super().__init__()
         self.model: Any = model
         self.tokenizer = tokenizer
         self.config: Any = model.config
-        self.colors = colors
+        self.colors = Colors.of(settings)
         self.geometry = self.make_geometry()
+        self.resizing = self.make_resizing(settings)
 
     @abstractmethod
     def make_geometry(self) -> Geometry:
         """Return how frames are cut, from the configuration."""
+
+    def make_resizing(self, settings: dict[str, Any]) -> Resizing:
+        """Return how frames are resized, from the processor's settings."""
+        return Resizing(resampling(settings, "bicubic"))
 
     @property
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,10 +15,13 @@ from typing_extensions import override
 from videolatent_cli.errors import EnvironmentProblemError
 from videolatent_cli.model.backbone import Backbone
 from videolatent_cli.model.features import Layout, VideoFeatures
-from videolatent_cli.model.pixels import Geometry, normalised
+from videolatent_cli.model.pixels import Geometry, normalised, resampling
+from videolatent_cli.video.resize import Resizing
 
 if TYPE_CHECKING:
     from videolatent_cli.video.frames import FrameBatch
+
+_SMOLVLM_LONGEST_SIDE_PX, _SMOLVLM_LARGEST_SIDE_PX = 4 * 364, 4096
 
 
 class Framewise(Backbone):
@@ -155,6 +158,13 @@ class SmolVLM(Framewise):
     @property
     def merge(self) -> int:
         return int(self.config.scale_factor)
+
+    @override
+    def make_resizing(self, settings: dict[str, Any]) -> Resizing:
+        """Frames get a longest side first; the default is that of transformers' processor."""
+        size = settings.get("size", {"longest_edge": _SMOLVLM_LONGEST_SIDE_PX})
+        longest = min(int(size["longest_edge"]), _SMOLVLM_LARGEST_SIDE_PX)
+        return Resizing(resampling(settings, "lanczos"), longest)
 
     @override
     def encode(self, pixels: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "token dim"]:

@@ -14,7 +14,7 @@ from videolatent_cli.errors import EnvironmentProblemError, IncompatibleError
 from videolatent_cli.model.attention import choose_attention
 from videolatent_cli.model.checkpoint import load_tensors, untrained_names
 from videolatent_cli.model.framewise import InternVL, LlavaOnevision, SmolVLM
-from videolatent_cli.model.pixels import offline, read_colors
+from videolatent_cli.model.pixels import offline, read_settings
 from videolatent_cli.model.qwen_vl import Qwen2VL, Qwen3VL
 from videolatent_cli.model.tiny import TINY, TINY_FOLDER
 from videolatent_cli.model.videolatent import VideoLatent
@@ -87,7 +87,7 @@ def load_backbone(recipe: BackboneRecipe, device: str = "cpu", seed: int = 0) ->
             f"backbone.model: '{recipe.model}' is of family {config.model_type}, "
             f"supported: {', '.join(FAMILIES)}; choose a model of these families"
         )
-    colors = read_colors(folder)
+    settings = read_settings(folder)
     options = {"attn_implementation": choose_attention(recipe.attention, device)}
     dtype = _dtype(recipe.dtype, device)
     if recipe.weights == "random":
@@ -97,7 +97,7 @@ def load_backbone(recipe: BackboneRecipe, device: str = "cpu", seed: int = 0) ->
     else:
         model = _pretrained(folder, {**options, "dtype": dtype, "local_files_only": offline()})
     model.requires_grad_(False)
-    return FAMILIES[config.model_type](model, tokenizer, colors).to(device)
+    return FAMILIES[config.model_type](model, tokenizer, settings).to(device)
 
 
 def _pretrained(folder: str | Path, options: dict[str, Any]) -> nn.Module:
@@ -145,6 +145,7 @@ def sampling_of(recipe: Recipe, model: VideoLatent) -> SamplingSpec:
         geometry.size_multiple_px,
         geometry.frames_per_group,
         geometry.frame_size_px,
+        model.backbone.resizing,
     )
 
 

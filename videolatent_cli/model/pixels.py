@@ -48,6 +48,27 @@ class Colors:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Colors:
+        """Return those of a processor."""
+        return cls(tuple(settings["image_mean"]), tuple(settings["image_std"]))
+
+
+def resampling(settings: dict[str, Any], default: str) -> str:
+    """Return the filter that a processor resizes with; files have Pillow's numbers.
+
+    Raises:
+        EnvironmentProblemError: Where it is one that no known model uses.
+    """
+    filters = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
+    number = settings.get("resample")
+    if number is not None and number not in filters:
+        raise EnvironmentProblemError(
+            f"backbone.model: its processor's resample must be one of {filters}, got {number}; "
+            "name a model whose frames are resized by one of them"
+        )
+    return default if number is None else filters[number]
+
 
 def processor_files(folder: str | Path) -> list[Path]:
     """Return the files that may say how a model wants its frames, the one that counts first.
@@ -78,8 +99,8 @@ def offline() -> bool:
     return os.environ.get("VL_OFFLINE") == "1"
 
 
-def read_colors(folder: str | Path) -> Colors:
-    """Return how a model wants its frames normalised, from where its version wrote it.
+def read_settings(folder: str | Path) -> dict[str, Any]:
+    """Return how a model wants its frames, as its processor's file says it.
 
     Raises:
         EnvironmentProblemError: Where the model has no such file.
@@ -88,7 +109,7 @@ def read_colors(folder: str | Path) -> Colors:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         settings: dict[str, Any] = found.get("video_processor", found)
         if "image_mean" in settings:
-            return Colors(tuple(settings["image_mean"]), tuple(settings["image_std"]))
+            return settings
     raise EnvironmentProblemError(
         f"backbone.model: '{folder}' says nowhere how frames are normalised; add its "
         "preprocessor_config.json"

@@ -22,6 +22,7 @@ from videolatent_cli.errors import VideoError
 from videolatent_cli.video.ffmpeg import INPUT, execute, last_words, reported_times
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.probe import VideoInfo, opened, packet_times, probe, usual_gap
+from videolatent_cli.video.resize import resized, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,6 @@ _SEEK_SLACK_SECONDS = 0.002
 """How far behind the first wanted frame a seek aims; ffmpeg's clock for seeks is coarse. It lands
 on the key frame before, which may be that frame itself; what is not wanted is not selected.
 """
-_SCALER = "bicubic+accurate_rnd+full_chroma_inp"
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,9 @@ def decode_frames(
             f"{path}: start must be below its {info.duration_seconds:.2f} s, got {start:.2f} s"
         )
     times = spec.times(info.duration_seconds, (start, min(end, info.duration_seconds)))
-    size = spec.frame_size(*info.size_px)
     wanted = _wanted_frames(info, times)
     unique = sorted({w.seconds: w for w in wanted}.values(), key=lambda w: w.seconds)
-    ask = _Ask(info, size, spec.resize == "torch", timeout_seconds)
+    ask = _Ask(info, spec, timeout_seconds)
     pictures = _decode_planned(ask, unique) or _decode_linear(ask, unique)
     data = np.stack([pictures[w.seconds] for w in wanted])
     pts = np.array([float(w.seconds) - info.start_seconds for w in wanted])
@@ -96,14 +95,23 @@ class _Ask:
     """What every run of ffmpeg on one file needs to know."""
 
     info: VideoInfo
-    size_px: tuple[int, int]
-    resize_in_torch: bool
+    spec: SamplingSpec
     timeout_seconds: float
+
+    @property
+    def sizes_px(self) -> tuple[tuple[int, int], ...]:
+        """Sizes that the pictures take in turn."""
+        return self.spec.frame_sizes(*self.info.size_px)
+
+    @property
+    def resize_in_torch(self) -> bool:
+        """Whether ffmpeg hands the pictures over as large as they are."""
+        return self.spec.resize == "torch"
 
     @property
     def decoded_size_px(self) -> tuple[int, int]:
         """Size of the pictures that ffmpeg hands over."""
-        return self.info.size_px if self.resize_in_torch else self.size_px
+        return self.info.size_px if self.resize_in_torch else self.sizes_px[-1]
 
 
 def _wanted_frames(info: VideoInfo, times: NDArray[np.float64]) -> list[_Wanted]:
@@ -256,9 +264,7 @@ def _run(
     stream = _input(ask, **options, **queue).filter("select", moments)
     width, height = ask.decoded_size_px
     if not ask.resize_in_torch:
-        stream = stream.filter("format", "gbrp").filter(
-            "scale", width, height, flags=_SCALER, param0=0, param1=0.5
-        )
+        stream = scaled(stream, ask.sizes_px, ask.spec.resizing.filter)
     elif ask.info.size_px != (width, height):
         stream = stream.filter("scale", width, height)
     stream = stream.filter("showinfo", checksum=0)
@@ -279,18 +285,6 @@ def _run(
         for i in range(min(len(times), len(raw) // frame_bytes))
     ]
     if ask.resize_in_torch and pictures:
-        pictures = _resized(pictures, ask.size_px)
+        pictures = resized(pictures, ask.sizes_px, ask.spec.resizing.filter)
     known = {w.seconds for w in wanted}
     return {t: picture for t, picture in zip(times, pictures, strict=False) if t in known}
-
-
-def _resized(
-    pictures: list[NDArray[np.uint8]], size_px: tuple[int, int]
-) -> list[NDArray[np.uint8]]:
-    """Return pictures resized as the models' own processors do it."""
-    import torch  # heavy, and only this way of resizing needs it
-
-    data = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    width, height = size_px
-    out = torch.nn.functional.interpolate(data, (height, width), mode="bicubic", antialias=True)
-    return list(out.permute(0, 2, 3, 1).contiguous().numpy())

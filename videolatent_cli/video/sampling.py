@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videolatent_cli.recipe.resolved import digest
+from videolatent_cli.video.resize import ONCE, Resizing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +43,7 @@ class SamplingSpec:
     """Width and height of all frames, for backbones that take one size only: the pixel budget then
     has no effect."""
     version: int = SAMPLING_VERSION
+    resizing: Resizing = ONCE
 
     @classmethod
     def of(
@@ -50,6 +52,7 @@ class SamplingSpec:
         size_multiple_px: int,
         frames_per_group: int,
         frame_size_px: tuple[int, int] | None = None,
+        resizing: Resizing = ONCE,
     ) -> SamplingSpec:
         """Return the contract of a recipe for a backbone."""
         return cls(
@@ -62,18 +65,29 @@ class SamplingSpec:
             size_multiple_px,
             frames_per_group,
             frame_size_px,
+            resizing=resizing,
         )
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> SamplingSpec:
         """Return the contract that a checkpoint keeps as `asdict` gives it."""
-        size = stored.get("frame_size_px")
-        return cls(**(stored | {"frame_size_px": tuple(size) if size is not None else None}))
+        size, resizing = stored.get("frame_size_px"), stored.get("resizing", {})
+        restored = {
+            "frame_size_px": tuple(size) if size is not None else None,
+            "resizing": Resizing(**resizing),
+        }
+        return cls(**(stored | restored))
 
     @cached_property
     def hash(self) -> str:
-        """12 hexadecimal digits that change with any value."""
-        return digest(asdict(self))
+        """12 hexadecimal digits that change with any value.
+
+        What came later than the first caches counts where it is not what it was for them.
+        """
+        values = asdict(self)
+        if self.resizing == ONCE:
+            del values["resizing"]
+        return digest(values)
 
     def difference(self, other: SamplingSpec) -> str:
         """Return in words what differs, such as `max_frames 16 and 32`."""
@@ -99,6 +113,10 @@ class SamplingSpec:
         start, end = window or (0.0, duration_seconds)
         count = self.num_frames(end - start)
         return start + (np.arange(count) + 0.5) * (end - start) / count
+
+    def frame_sizes(self, width_px: int, height_px: int) -> tuple[tuple[int, int], ...]:
+        """Return the (width, height) that a frame takes in turn, `frame_size` last."""
+        return self.resizing.sizes((width_px, height_px), self.frame_size(width_px, height_px))
 
     def frame_size(self, width_px: int, height_px: int) -> tuple[int, int]:
         """Return (width, height) after resizing: multiples, within the budget, aspect kept.

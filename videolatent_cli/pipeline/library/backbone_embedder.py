@@ -15,6 +15,7 @@ from videolatent_cli.pipeline.models import open_model
 from videolatent_cli.recipe import digest
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.probe import content_id
+from videolatent_cli.video.resize import resized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,9 +60,9 @@ class BackboneEmbedder(CosineEmbedder):
         """Return the unit vector of a picture file, (dim,), seen as a video of one frame."""
         sampling = self._trained.checkpoint.sampling
         with Image.open(io.BytesIO(data)) as image:
-            size = sampling.frame_size(*image.size)
-            pixels = np.array(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
-        frames = FrameBatch(pixels[None], np.zeros(1))
+            sizes = sampling.frame_sizes(*image.size)
+            pixels = resized([np.array(image.convert("RGB"))], sizes, sampling.resizing.filter)
+        frames = FrameBatch(np.stack(pixels), np.zeros(1))
         vector: NDArray[np.float32] = self.segments(
             (), (), [self._trained.source().encode(frames)]
         )[0]
