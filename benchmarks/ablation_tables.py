@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.ablation_cells import (
     ABLATIONS,
+    MAIN,
     SPLITS,
     Cell,
     Part,
@@ -12,6 +13,7 @@ from benchmarks.ablation_cells import (
     recipe_of,
 )
 from benchmarks.ablation_costs import step_seconds
+from benchmarks.ablation_leaks import leaks
 from benchmarks.ablation_plot import draw
 from benchmarks.measure import table
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
@@ -85,7 +87,8 @@ def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
 
 
 def _families(preset: str, rows: dict[str, list[Cell]]) -> str:
-    """Return the accuracy on each family of questions of test_iid, without intervals."""
+    """Return the main rows' accuracy on each family of test_iid, without intervals."""
+    rows = {row: cells for row, cells in rows.items() if row in MAIN}
     asked = questions(preset, "test_iid")
     lines = []
     for hops, family in sorted({(one.hops, one.family) for one in asked}):
@@ -133,6 +136,5 @@ def run(preset: str = "cpu") -> str:
     measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
     plot = f"![accuracy of each recipe on each split](ablation/{draw(preset, rows).name})"
     parts = [_table(preset, rows, split) for split in measured]
-    return "\n\n".join(
-        [intro, plot, *parts, _causal(preset, rows), _families(preset, rows), _costs(preset, rows)]
-    )
+    checks = [_causal(preset, rows), _families(preset, rows), leaks(preset, rows)]
+    return "\n\n".join([intro, plot, *parts, *checks, _costs(preset, rows)])

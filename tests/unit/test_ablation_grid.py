@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ablation_cells, ablation_costs, ablation_tables
+from benchmarks import ablation_cells, ablation_costs, ablation_leaks, ablation_tables
 from benchmarks.ablation_cells import (
     ABLATIONS,
     Asked,
@@ -18,8 +18,11 @@ from benchmarks.ablation_cells import (
     questions,
     recipe_of,
 )
+from benchmarks.ablation_leaks import Guess, guesses, leaks
 from benchmarks.ablation_plot import draw
 from benchmarks.ablation_tables import gain, run
+from videolatent_cli.data.eventworld.world import Event, Kind, State, World
+from videolatent_cli.data.triplets import Triplet
 from videolatent_cli.recipe import resolved
 
 DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", deep=False)
@@ -74,6 +77,8 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
 ) -> None:
     monkeypatch.setattr(ablation_cells, "FOLDER", tmp_path)
     monkeypatch.setattr(ablation_costs, "STEPS", 2)
+    guess = Guess(2, "next_color", 0.5, 1.0)
+    monkeypatch.setattr(ablation_leaks, "guesses", lambda preset: [guess])
     assert "Nothing measured yet." in run()
     (tmp_path / "cpu").mkdir()
     replaced = dict.fromkeys(ABLATIONS, "1000")
@@ -97,3 +102,31 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert "| of_3 (3) | 1 | 0.00 | 1.00 |" in page
     assert "| sft | " in page.split("Cost of training")[1]
     assert " | 1.00x | 2100 | 1.00x |" in page
+
+
+def test_guesses_know_what_moved_and_not_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red and blue end elsewhere, green comes back, yellow never moves; the question names red."""
+    kinds = ("red circle", "blue square", "green cross", "yellow triangle")
+    objects = tuple(Kind(*kind.split()) for kind in kinds)
+    moves = ((0, "left"), (1, "left"), (2, "up"), (2, "down"))
+    events = tuple(
+        Event(slot, "move", who, None, way, 0, 1) for slot, (who, way) in enumerate(moves)
+    )
+    cells = ((1, 4, 5, 8), (0, 4, 5, 8), (0, 3, 5, 8), (0, 3, 2, 8), (0, 3, 5, 8))
+    world = World("test_iid", 0, objects, tuple(State(where) for where in cells), events)
+    asked = Triplet(
+        id="a",
+        video="a.mp4",
+        question="Which color moved right after the red circle moved?",
+        answer="blue",
+        category=["next_color"],
+        meta={"hops": 3},
+    )
+    shallow = asked.model_copy(update={"meta": {"hops": 2}})
+    pairs = [(world, [shallow, asked])]
+    monkeypatch.setattr(ablation_leaks, "eventworld_triplets", lambda *asked: pairs)
+    assert guesses("cpu") == [Guess(1, "next_color", displaced=1.0, moved=0.5)]
+    page = leaks(
+        "cpu", {"leak_ends": [cell("leak_ends", 0, on="01"), cell("leak_ends", 1, on="10")]}
+    )
+    assert "| next_color | 1 |  | 0.50 |  | 1.00 | 0.50 |" in page

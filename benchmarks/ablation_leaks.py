@@ -1,0 +1,87 @@
+"""What can be guessed without the order of events, beside what models that do not see it get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.ablation_cells import LEAKS, Cell, recipe_of
+from benchmarks.measure import table
+from videolatent_cli.data.eventworld.triplets import eventworld_triplets
+from videolatent_cli.data.eventworld.world import World
+from videolatent_cli.data.triplets import Triplet
+from videolatent_cli.recipe.data_schema import EventWorldData
+
+SPLIT = "test_iid"
+
+
+@dataclass(frozen=True)
+class Guess:
+    """How likely two guesses are right about a color or shape that takes 3 hops or more."""
+
+    place: int
+    """Of the question in the split."""
+    family: str
+    displaced: float
+    """Any other object that stands elsewhere at the end: what the first and last frame show."""
+    moved: float
+    """Any other object that ever moved: what frames show in whatever order."""
+
+
+def guesses(preset: str) -> list[Guess]:
+    """Return the guesses about the questions of the split that two guesses exist for."""
+    data = recipe_of("full", preset, 0)[1].data
+    assert isinstance(data, EventWorldData)
+    videos = range(data.num_eval_videos)
+    pairs = eventworld_triplets(SPLIT, videos, data.families, data.questions_per_video)
+    asked = [(world, triplet) for world, triplets in pairs for triplet in triplets]
+    return [
+        _guess(world, triplet, place)
+        for place, (world, triplet) in enumerate(asked)
+        if int(str(triplet.meta["hops"])) >= 3 and "direction" not in triplet.category[0]
+    ]
+
+
+def _guess(world: World, triplet: Triplet, place: int) -> Guess:
+    first, last = world.states[0].cells, world.states[-1].cells
+    everything = range(len(world.objects))
+    displaced = {who for who in everything if first[who] != last[who]}
+    moved = {who for event in world.events for who in event.movers()}
+    family = triplet.category[0]
+    return Guess(place, family, *(_chance(world, triplet, who) for who in (displaced, moved)))
+
+
+def _chance(world: World, triplet: Triplet, candidates: set[int]) -> float:
+    """Return how likely one of the candidates that the question does not name is right."""
+    others = [kind for kind in world.objects if str(kind) not in triplet.question]
+    wanted = "shape" if "shape" in triplet.category[0] else "color"
+    among = [kind for who, kind in enumerate(world.objects) if who in candidates and kind in others]
+    values = [getattr(kind, wanted) for kind in among or others]
+    return values.count(triplet.answer) / len(values)
+
+
+def leaks(preset: str, rows: dict[str, list[Cell]]) -> str:
+    """Return the leak checks by family, beside the guesses."""
+    found = guesses(preset)
+    families = [*dict.fromkeys(sorted(one.family for one in found))]
+    lines = []
+    for name, part in [
+        *((family, [one for one in found if one.family == family]) for family in families),
+        ("all", found),
+    ]:
+        shares = {row: _share(rows.get(row, []), part) for row in LEAKS}
+        displaced, moved = (
+            sum(getattr(one, of) for one in part) / len(part) for of in ("displaced", "moved")
+        )
+        lines.append([name, str(len(part)), *shares.values(), f"{displaced:.2f}", f"{moved:.2f}"])
+    return (
+        "### Leak checks on colors and shapes, 3-5 hops of test_iid\n\n"
+        "Guesses: any object that the question does not name and that stands elsewhere at the end "
+        "(which the first and last frame show), or that ever moved (which frames show in any "
+        "order).\n\n"
+        + table(["family", "questions", *LEAKS, "guess: displaced", "guess: ever moved"], lines)
+    )
+
+
+def _share(cells: list[Cell], part: list[Guess]) -> str:
+    bits = [cell.splits[SPLIT]["on"][one.place] for cell in cells for one in part]
+    return f"{bits.count('1') / len(bits):.2f}" if bits else ""
