@@ -1,5 +1,6 @@
 """Search vectors: every embedder finds what it was given, and no library mixes two of them."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import BertConfig, BertModel, SiglipConfig, SiglipModel
+from typer.testing import CliRunner
 
 from tests.factories import make_recipe
 from tests.libraries import LIBRARY, all_segments, ask, names, run
+from videolatent_cli.cli import app
 from videolatent_cli.errors import (
     EnvironmentProblemError,
     IncompatibleError,
@@ -145,9 +148,13 @@ def test_a_library_keeps_to_its_embedder(media: Path, siglip: Path, tmp_path: Pa
     for file in siglip.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     run(media, library=Path("other"), embedder=f"siglip:{copy}")
-    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-1] + b"x")
-    with pytest.raises(IncompatibleError, match=r"made with embedder siglip .*, now it would be"):
+    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-1] + b"\x3c")
+    with pytest.raises(IncompatibleError, match=r"made with embedder siglip .*, now it") as stop:
         search(SearchRequest("red", Path("other")))
+    command = shlex.split(str(stop.value).split("make another with: vl ")[1])
+    done = CliRunner().invoke(app, [*command, "--cache-dir", "cache", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert search(SearchRequest("red", Path("other-2")))
 
 
 def test_embedders_that_cannot_be_used(tmp_path: Path, sentence: Path) -> None:

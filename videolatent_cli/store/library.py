@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,9 +123,21 @@ class Library:
             made = getattr(self.manifest, name) or "none"
             if made != value:
                 raise IncompatibleError(
-                    f"{self.folder}: was made with {name} {made}, now it would be {value}; index "
-                    "into another folder with --library, or remove this one and index again"
+                    f"{self.folder}: was made with {name} {made}, now it would be {value}; make "
+                    f"another with: {self._again(wanted)}"
                 )
+
+    def _again(self, wanted: dict[str, str]) -> str:
+        """Return the command that makes this library anew, in a folder of its own."""
+        options = asdict(self.manifest) | wanted
+        named = {
+            "library": f"{self.folder}-2",
+            "segments": options["segments"],
+            "embedder": options["embedder_spec"],
+            "speech": options["speech"],
+        }
+        given = [part for name, value in named.items() if value for part in (f"--{name}", value)]
+        return shlex.join(["vl", "index", *self.manifest.roots, *given])
 
     def _table(self, name: str, schema: Any) -> Any:  # noqa: ANN401 - lancedb's table
         """Return a table; an empty one where it is missing."""
