@@ -148,7 +148,9 @@ def test_a_library_keeps_to_its_embedder(media: Path, siglip: Path, tmp_path: Pa
     for file in siglip.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     run(media, library=Path("other"), embedder=f"siglip:{copy}")
-    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-1] + b"\x3c")
+    (copy / "model.safetensors").write_bytes(
+        (copy / "model.safetensors").read_bytes()[:-1] + b"\x3c"
+    )
     with pytest.raises(IncompatibleError, match=r"made with embedder siglip .*, now it") as stop:
         search(SearchRequest("red", Path("other")))
     command = shlex.split(str(stop.value).split("make another with: vl ")[1])

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from videolatent_cli.recipe.conflicts import conflicts
 from videolatent_cli.recipe.data_schema import Data, MediaData, Section, Seen
 
 
@@ -225,80 +226,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        problems = [
-            text for wrong, text in (*self._conflicts(), *self._training_conflicts()) if wrong
-        ]
+        problems = conflicts(self)
         if problems:
             raise ValueError("; ".join(problems))
         return self
-
-    def _conflicts(self) -> list[tuple[bool, str]]:
-        """Return (is it so, what is wrong) for rules across sections."""
-        rollout = self.latent is not None and self.latent.num_blocks > 0
-        stream = self.data.type == "eventworld_stream"
-        return [
-            (
-                self.backbone.train_vision and self.cache.tier == "features",
-                "backbone.train_vision is true, so cached features would go stale; "
-                "set cache.tier to frames or none",
-            ),
-            (
-                self.latent is not None and self.writes_rationale,
-                "data.target is rationale, but latents take the place of a written rationale; "
-                "set latent to null, or data.target to answer",
-            ),
-            (
-                self.backbone.train_vision and self.seen != "video",
-                f"data.seen is {self.seen}, which acts on features, but backbone.train_vision is "
-                "true; set it to false",
-            ),
-            (
-                stream and self.cache.tier != "none",
-                f"cache.tier is {self.cache.tier}, but data.type eventworld_stream shows each "
-                "video once; set cache.tier to none",
-            ),
-            (
-                stream and self.training.max_steps is None,
-                "training.max_steps is null, but data.type eventworld_stream has no end; "
-                "set training.max_steps",
-            ),
-            (
-                self.backbone.weights == "random" and self.backbone.train != "full",
-                f"backbone.weights is random but backbone.train is {self.backbone.train}; "
-                "set backbone.train to full",
-            ),
-            (
-                self.latent is not None and not rollout and self.loss.bottleneck_weight > 0,
-                "loss.bottleneck_weight is above 0, but there are no latents to answer from; "
-                "set it to 0, or latent.num_blocks above 0",
-            ),
-            (
-                self.latent is not None and not rollout and self.loss.diversity_weight > 0,
-                "loss.diversity_weight is above 0, but there are no latents; "
-                "set it to 0, or latent.num_blocks above 0",
-            ),
-        ]
-
-    def _training_conflicts(self) -> list[tuple[bool, str]]:
-        """Return the same for rules about the way of training."""
-        return [
-            (
-                self.training.tokens_per_batch is not None and self.cache.tier == "none",
-                "training.tokens_per_batch is set, but cache.tier none knows no lengths; change it",
-            ),
-            (
-                self.training.tokens_per_batch is not None and self.training.videos_per_batch > 1,
-                f"training.videos_per_batch is {self.training.videos_per_batch}, but "
-                "tokens_per_batch decides; set one of them",
-            ),
-            (
-                self.training.shard_weights and self.training.optimizer == "muon",
-                "training.shard_weights is true, but training.optimizer muon needs whole matrices; "
-                "set it to adamw, or shard_weights to false",
-            ),
-            (
-                self.training.shard_weights and self.loss.teacher != "current",
-                f"training.shard_weights is true, but loss.teacher {self.loss.teacher} keeps whole "
-                "weights; set it to current, or shard_weights to false",
-            ),
-        ]
