@@ -71,6 +71,18 @@ def test_five_mistakes_give_five_lines_with_places() -> None:
             "training.shard_weights is true, but loss.teacher ema keeps whole weights",
         ),
         (GOOD + "backbone: {train_vision: true}\n", "cached features would go stale"),
+        (
+            GOOD + "training: {shard_weights: true}\nbackbone: {quantization: nf4}\n",
+            "training.shard_weights is true, but backbone.quantization is nf4",
+        ),
+        (
+            GOOD + "backbone: {quantization: nf4, train: full}\n",
+            "backbone.quantization is nf4, but backbone.train is full; set it to lora or frozen",
+        ),
+        (
+            GOOD + "backbone: {quantization: nf4, train: full, weights: random}\n",
+            "backbone.quantization is nf4, but backbone.weights is random",
+        ),
         (GOOD + "backbone: {weights: random}\n", "backbone.weights is random but backbone.train"),
         (
             "version: 1\ndata: {type: eventworld, target: rationale}\n",

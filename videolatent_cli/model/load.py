@@ -15,14 +15,13 @@ from videolatent_cli.model.attention import choose_attention
 from videolatent_cli.model.checkpoint import load_tensors, untrained_names
 from videolatent_cli.model.framewise import InternVL, LlavaOnevision, SmolVLM
 from videolatent_cli.model.pixels import offline, read_settings
+from videolatent_cli.model.quantization import nf4, prepare
 from videolatent_cli.model.qwen_vl import Qwen2VL, Qwen3VL
 from videolatent_cli.model.tiny import TINY, TINY_FOLDER
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.video.sampling import SamplingSpec
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from videolatent_cli.model.backbone import Backbone
     from videolatent_cli.model.checkpoint import Checkpoint
     from videolatent_cli.recipe import Recipe
@@ -65,8 +64,16 @@ def backbone_folder(recipe: BackboneRecipe) -> str | Path:
     return TINY_FOLDER if recipe.model == TINY else recipe.model
 
 
-def load_backbone(recipe: BackboneRecipe, device: str = "cpu", seed: int = 0) -> Backbone:
+def load_backbone(
+    recipe: BackboneRecipe, device: str = "cpu", seed: int = 0, *, unpacked: bool = False
+) -> Backbone:
     """Return the backbone that a recipe names, on a device, with nothing trainable yet.
+
+    Args:
+        recipe: Which model, and how it is kept.
+        device: Where it goes.
+        seed: Of random weights.
+        unpacked: Whether quantized weights get their full size again, with the values they have.
 
     Raises:
         EnvironmentProblemError: Where the model is not on disk, is of another family, or where its
@@ -87,27 +94,31 @@ def load_backbone(recipe: BackboneRecipe, device: str = "cpu", seed: int = 0) ->
             f"backbone.model: '{recipe.model}' is of family {config.model_type}, "
             f"supported: {', '.join(FAMILIES)}; choose a model of these families"
         )
-    settings = read_settings(folder)
-    options = {"attn_implementation": choose_attention(recipe.attention, device)}
+    family, settings = FAMILIES[config.model_type], read_settings(folder)
+    options: dict[str, Any] = {"attn_implementation": choose_attention(recipe.attention, device)}
     dtype = _dtype(recipe.dtype, device)
     if recipe.weights == "random":
         torch.manual_seed(seed)
         make: Any = AutoModelForImageTextToText.from_config
         model = make(config, **options).to(dtype)
     else:
+        if recipe.quantization == "nf4":
+            options |= {"quantization_config": nf4(family.decoder, dtype), "device_map": device}
         model = _pretrained(folder, {**options, "dtype": dtype, "local_files_only": offline()})
+        prepare(model)
+    if unpacked and recipe.quantization != "none":
+        model = model.dequantize(dtype)
     model.requires_grad_(False)
-    return FAMILIES[config.model_type](model, tokenizer, settings).to(device)
+    return family(model, tokenizer, settings).to(device)
 
 
-def _pretrained(folder: str | Path, options: dict[str, Any]) -> nn.Module:
+def _pretrained(folder: str | Path, options: dict[str, Any]) -> Any:  # noqa: ANN401 - as above
     """Return a model with its weights.
 
     Raises:
         EnvironmentProblemError: Where weights are missing, unknown, or of another shape.
     """
     load: Any = AutoModelForImageTextToText.from_pretrained
-    model: nn.Module
     model, found = load(folder, output_loading_info=True, **options)
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         names = sorted(str(name) for name in found[problem])
@@ -128,10 +139,13 @@ def _dtype(name: str, device: str) -> torch.dtype:
     return dtype
 
 
-def build_model(recipe: Recipe, device: str = "cpu") -> VideoLatent:
-    """Return the model of a recipe before training, gradients on for what is trained."""
+def build_model(recipe: Recipe, device: str = "cpu", *, unpacked: bool = False) -> VideoLatent:
+    """Return the model of a recipe before training, gradients on for what is trained.
+
+    `unpacked` is that of `load_backbone`.
+    """
     seed = recipe.training.seed
-    backbone = load_backbone(recipe.backbone, device, seed)
+    backbone = load_backbone(recipe.backbone, device, seed, unpacked=unpacked)
     torch.manual_seed(seed)
     backbone.make_trainable(recipe.backbone)
     return VideoLatent(backbone, recipe.latent)
@@ -179,13 +193,19 @@ def check_backbone(checkpoint: Checkpoint, found: str) -> None:
         )
 
 
-def restore_model(checkpoint: Checkpoint, device: str = "cpu") -> VideoLatent:
+def restore_model(
+    checkpoint: Checkpoint, device: str = "cpu", *, unpacked: bool = False
+) -> VideoLatent:
     """Return the trained model of a checkpoint, ready to answer.
+
+    `unpacked` is that of `load_backbone`.
 
     Raises:
         IncompatibleError: Where the backbone is not the one that was trained on.
     """
     model = build_model(checkpoint.recipe, device)
     check_backbone(checkpoint, untrained_hash(model))
+    if unpacked and checkpoint.recipe.backbone.quantization != "none":
+        model = build_model(checkpoint.recipe, device, unpacked=True)
     load_tensors(model, checkpoint.model_tensors(), checkpoint.folder)
     return model.eval()

@@ -16,6 +16,7 @@ from videolatent_cli.errors import RecipeError
 from videolatent_cli.model.batch import Batch, Padded, Prompter
 from videolatent_cli.model.generate import generate
 from videolatent_cli.model.load import build_model, check_device, sampling_of
+from videolatent_cli.model.quantization import num_parameters
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import LossWeights, answer_loss
 from videolatent_cli.pipeline.progress import Progress, silent
@@ -128,7 +129,7 @@ def bench_recipe(
     return BenchReport(
         device=torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
         visual_tokens=len(features.embeds),
-        parameters=sum(p.numel() for p in model.backbone.parameters()),
+        parameters=num_parameters(model.backbone),
         request=request,
         answers=answers,
         steps=steps,

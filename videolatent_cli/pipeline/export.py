@@ -65,7 +65,7 @@ def export_run(
 
 def _write_hugging_face(checkpoint: Checkpoint, folder: Path, *, half: bool) -> None:
     """Write backbone, tokenizer and latents, and what `vl ask` must know of them."""
-    model = restore_model(checkpoint)
+    model = restore_model(checkpoint, unpacked=True)
     backbone: Any = model.backbone.model
     if hasattr(backbone, "merge_and_unload"):
         backbone = backbone.merge_and_unload()
@@ -82,6 +82,7 @@ def _describe(checkpoint: Checkpoint, folder: Path) -> None:
     """Write `checkpoint.json` of a folder that holds the whole model."""
     recipe = checkpoint.recipe
     changes = {"model": str(folder), "weights": "pretrained", "train": "frozen"}
+    changes["quantization"] = "none"  # its weights were unpacked
     backbone = recipe.backbone.model_copy(update=changes)
     merged = recipe.model_copy(update={"backbone": backbone})
     about = describe_checkpoint(

@@ -14,6 +14,7 @@ from videolatent_cli.data.eventworld import FPS, make_world
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.checkpoint import find_checkpoint
 from videolatent_cli.model.load import build_model, check_device, sampling_of
+from videolatent_cli.model.quantization import num_parameters
 from videolatent_cli.pipeline.prepare import cache_status, clips_of, open_source, recipe_dataset
 from videolatent_cli.recipe.data_schema import EventWorldData
 from videolatent_cli.training.feed import (
@@ -246,5 +247,5 @@ def _seconds(model: VideoLatent, positions: float) -> float:
         last = a @ a
     float(last.sum())
     rate = 8 * 2 * side**3 / (time.perf_counter() - started)
-    parameters = sum(p.numel() for p in model.backbone.language_model.parameters())
+    parameters = num_parameters(model.backbone.language_model)
     return float(6 * parameters * positions / rate)

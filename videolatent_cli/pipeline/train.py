@@ -14,6 +14,7 @@ from videolatent_cli.logs import log_file
 from videolatent_cli.model.attention import explain_attention
 from videolatent_cli.model.checkpoint import checkpoint_name, find_checkpoint
 from videolatent_cli.model.load import build_model, check_device
+from videolatent_cli.model.quantization import num_parameters
 from videolatent_cli.pipeline.feeds import make_feed
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.prepare import recipe_dataset
@@ -199,7 +200,7 @@ def check_training(request: TrainRequest) -> str:
     """Return what a training would do, after everything that can be checked before it."""
     model = build_model(request.recipe, check_device(request.device))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    total = sum(p.numel() for p in model.parameters())
+    total = num_parameters(model)
     if not isinstance(request.recipe.data, EventWorldStreamData):
         dataset = recipe_dataset(request.recipe, request.base_dir, request.cache_dir)
         count = f"{len(dataset.splits[TRAIN])} triplets"

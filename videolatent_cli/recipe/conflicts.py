@@ -18,6 +18,7 @@ def _between_sections(recipe: Recipe) -> list[tuple[bool, str]]:
     """Return (is it so, what is wrong) for rules across sections."""
     rollout = recipe.latent is not None and recipe.latent.num_blocks > 0
     stream = recipe.data.type == "eventworld_stream"
+    quantized = recipe.backbone.quantization != "none"
     return [
         (
             recipe.backbone.train_vision and recipe.cache.tier == "features",
@@ -50,6 +51,15 @@ def _between_sections(recipe: Recipe) -> list[tuple[bool, str]]:
             "set backbone.train to full",
         ),
         (
+            quantized and recipe.backbone.train == "full",
+            "backbone.quantization is nf4, but backbone.train is full; set it to lora or frozen",
+        ),
+        (
+            quantized and recipe.backbone.weights == "random",
+            "backbone.quantization is nf4, but backbone.weights is random; set weights to "
+            "pretrained, or quantization to none",
+        ),
+        (
             recipe.latent is not None and not rollout and recipe.loss.bottleneck_weight > 0,
             "loss.bottleneck_weight is above 0, but there are no latents to answer from; "
             "set it to 0, or latent.num_blocks above 0",
@@ -78,6 +88,11 @@ def _of_training(recipe: Recipe) -> list[tuple[bool, str]]:
             recipe.training.shard_weights and recipe.training.optimizer == "muon",
             "training.shard_weights is true, but training.optimizer muon needs whole matrices; "
             "set it to adamw, or shard_weights to false",
+        ),
+        (
+            recipe.training.shard_weights and recipe.backbone.quantization != "none",
+            "training.shard_weights is true, but backbone.quantization is nf4; set it to none, or "
+            "shard_weights to false",
         ),
         (
             recipe.training.shard_weights and recipe.loss.teacher != "current",

@@ -68,6 +68,9 @@ class Backbone(Section):
     """Attention kernel; `auto` takes the best that is installed and fits the device."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Type of weights and activations; `auto` is bfloat16 on a GPU and float32 elsewhere."""
+    quantization: Literal["none", "nf4"] = "none"
+    """`nf4` keeps the decoder in 4 bits (QLoRA), little more than a quarter of bfloat16; needs
+    videolatent-cli[nf4]."""
 
 
 class Latent(Section):
