@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ def configure_logging(
         color: None: only on a terminal.
     """
     level = {-1: "WARNING", 0: "INFO"}.get(verbosity, "DEBUG")
+    # bitsandbytes warns, when it is imported, of a kernel that no model here uses.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     logger.remove()
     logger.add(_to_stderr, level=level, format=_SHORT, colorize=color)
     if file is not None:
