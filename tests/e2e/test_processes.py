@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,29 @@ def test_two_processes_train_what_one_trains(
     assert len(losses(tmp_path / "two")) == 4
     ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in ours)
+
+
+@pytest.mark.slow
+def test_two_machines_meet_as_the_docs_say(
+    small_folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    """Two agents of torchrun, at two addresses of this machine, train what one process trains."""
+    recipe = write(tmp_path, small_folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = f"127.0.0.1:{free.getsockname()[1]}"
+    agents = []
+    for address in ("127.0.0.1", "127.0.0.2"):
+        command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
+        command += ["--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", meeting]
+        command += ["--local-addr", address, "-m", "videolatent_cli", "train", str(recipe)]
+        command += ["--run-dir", str(tmp_path / "two"), "--cache-dir", str(cache_dir)]
+        agents.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+    for agent in agents:
+        _, problems = agent.communicate(timeout=300)
+        assert agent.returncode == 0, problems
+    assert run("train", recipe, "--run-dir", tmp_path / "one", "--cache-dir", cache_dir)[0] == 0
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
 
 
 @pytest.mark.slow
