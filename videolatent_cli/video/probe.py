@@ -116,11 +116,16 @@ def content_id(path: Path) -> str:
     Raises:
         VideoError: Where the file is missing.
     """
+    return _content_id(str(path.resolve()), *_version(path))
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Return the size and the time by which a change of a file is noticed."""
     try:
         stat = path.stat()
     except OSError as error:
         raise VideoError(f"{path}: file not found or not readable ({error.strerror})") from None
-    return _content_id(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    return stat.st_size, stat.st_mtime_ns
 
 
 def probe(path: Path) -> VideoInfo:
@@ -129,6 +134,13 @@ def probe(path: Path) -> VideoInfo:
     Raises:
         VideoError: Where the file is missing, not a video, truncated, or holds no frame.
     """
+    return _probe(path, *_version(path))
+
+
+@lru_cache(maxsize=64)
+def _probe(path: Path, size: int, modified_ns: int) -> VideoInfo:
+    """Return what a file holds; remembered while size and time stay the same."""
+    del size, modified_ns
     with opened(path) as (container, stream):
         names = set(container.format.name.split(","))
         # A fragmented file has no index of its own: libavformat makes one as it reads.
