@@ -122,7 +122,7 @@ def run() -> str:
     return (
         f"## Training step\n\nLanguage model of {parameters:.1f} M parameters, triplets of about "
         "300 positions (one video each, cached features), 2 blocks of 4 latents, "
-        f"{torch.get_num_threads()} threads. Bar: full objective at most 1.4x plain SFT. "
+        f"{torch.get_num_threads()} threads. Bar: full objective at most 1.3x plain SFT. "
         "`python -m benchmarks training_step`\n\n" + "\n\n".join(tables)
     )
 
