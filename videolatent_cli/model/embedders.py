@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from transformers import AutoConfig, AutoTokenizer, SiglipModel
+from transformers.utils import logging as transformers_logging
 
 from videolatent_cli.errors import EnvironmentProblemError
 from videolatent_cli.recipe import digest
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # not annotated
 
 _TEXT_TOKENS = 64
 """What SigLIP was trained with; shorter texts are padded to it."""
