@@ -24,6 +24,7 @@ from benchmarks.ablation_cells import (
     Cell,
     Part,
     backbone_hash,
+    last_steps,
     load_cell,
     recipe_of,
 )
@@ -65,6 +66,7 @@ def measure(row: str, preset: str, seed: int, runs_dir: Path, cache_dir: Path, d
             split: {name: bits(judged) for name, judged in by_name.items()}
             for split, by_name in found.items()
         },
+        last=last_steps(RunDir(run).read_log()),
     )
 
 

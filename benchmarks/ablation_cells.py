@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
@@ -47,6 +50,8 @@ PRESETS: dict[str, tuple[int, list[str]]] = {
     ),
 }
 """Factor of the steps, and what else a preset changes; the recipes are sized for two CPU cores."""
+LAST = 50
+"""Steps that the end of a training is judged by."""
 ABLATIONS = ("off", "markers", "mean", "shuffle", "noise")
 
 
@@ -70,6 +75,15 @@ class Cell:
     train_seconds: float
     splits: dict[str, dict[str, str]]
     """By split and ablation: one character a question, 1 where it was answered rightly."""
+    last: dict[str, float] = field(default_factory=dict)
+    """Losses and diagnostics of the latents, means of the last steps; empty in older cells."""
+
+
+def last_steps(log: Iterable[dict[str, Any]]) -> dict[str, float]:
+    """Return the means of what a log of training says of losses and latents at its end."""
+    lines = [line["parts"] | line["latents"] for line in deque(log, LAST)]
+    names = sorted({name for line in lines for name in line})
+    return {name: mean(line[name] for line in lines if name in line) for name in names}
 
 
 def recipe_of(row: str, preset: str, seed: int) -> tuple[Path, Recipe, list[str]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import mean
+
 from benchmarks.ablation_cells import (
     ABLATIONS,
+    LAST,
     MAIN,
     SPLITS,
     Cell,
@@ -86,6 +89,30 @@ def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
     )
 
 
+def _latents(rows: dict[str, list[Cell]]) -> str:
+    """Return what latents are like at the end of training, means over the seeds that know it."""
+    columns = {
+        "alignment loss": "alignment",
+        "diversity loss": "diversity",
+        "bottleneck loss": "bottleneck",
+        "cosine within a triplet": "similarity_within",
+        "cosine between triplets": "similarity_between_block_1",
+        "effective rank": "effective_rank",
+        "scale": "scale",
+    }
+    lines = []
+    for row, cells in rows.items():
+        known = [cell.last for cell in cells if "scale" in cell.last]
+        values = [[last[name] for last in known if name in last] for name in columns.values()]
+        if known:
+            lines.append([row, *(f"{mean(found):.2f}" if found else "" for found in values)])
+    return (
+        f"### Latents at the end of training\n\nMeans of the last {LAST} steps; cosines between "
+        "triplets in the first block. A loss that a recipe lacks is not computed.\n\n"
+        + table(["recipe", *columns], lines)
+    )
+
+
 def _families(preset: str, rows: dict[str, list[Cell]]) -> str:
     """Return the main rows' accuracy on each family of test_iid, without intervals."""
     rows = {row: cells for row, cells in rows.items() if row in MAIN}
@@ -136,5 +163,5 @@ def run(preset: str = "cpu") -> str:
     measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
     plot = f"![accuracy of each recipe on each split](ablation/{draw(preset, rows).name})"
     parts = [_table(preset, rows, split) for split in measured]
-    checks = [_causal(preset, rows), _families(preset, rows), leaks(preset, rows)]
+    checks = [_causal(preset, rows), _latents(rows), _families(preset, rows), leaks(preset, rows)]
     return "\n\n".join([intro, plot, *parts, *checks, _costs(preset, rows)])

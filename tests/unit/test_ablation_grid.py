@@ -13,6 +13,7 @@ from benchmarks.ablation_cells import (
     Cell,
     Part,
     backbone_hash,
+    last_steps,
     load_cell,
     load_rows,
     questions,
@@ -82,7 +83,8 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert "Nothing measured yet." in run()
     (tmp_path / "cpu").mkdir()
     replaced = dict.fromkeys(ABLATIONS, "1000")
-    kept = [cell("sft", 0, on="1000"), cell("full", 0, on="1110", **replaced)]
+    full = cell("full", 0, on="1110", **replaced)
+    kept = [cell("sft", 0, on="1000"), replace(full, last={"scale": 2.0, "alignment": 0.25})]
     stale = [replace(kept[0], row="pair"), replace(kept[0], seed=1, backbone="older")]
     for one in [*kept, *stale]:
         path = tmp_path / "cpu" / f"{one.row}-{one.seed}.json"
@@ -93,6 +95,7 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert "| full | 1 | 1.000 [0.21, 1.00] | 0.667 [0.21, 0.94] | +66.7 [" in page
     assert "| full | +66.7 [" in page.split("latents are replaced")[1]
     assert "| pair |" not in page
+    assert "| full | 0.25 |  |  |  |  |  | 2.00 |" in page
     assert "(ablation/cpu.svg)" in page
     plot = (tmp_path / "cpu.svg").read_bytes()
     assert b"test_iid, 3-5 hops" in plot
@@ -102,6 +105,19 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert "| of_3 (3) | 1 | 0.00 | 1.00 |" in page
     assert "| sft | " in page.split("Cost of training")[1]
     assert " | 1.00x | 2100 | 1.00x |" in page
+
+
+def test_the_end_of_a_training_is_the_mean_of_its_last_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bottleneck is not applied in each step."""
+    monkeypatch.setattr(ablation_cells, "LAST", 2)
+    log = [
+        {"parts": {"answer": 9.0}, "latents": {"scale": 9.0}},
+        {"parts": {"answer": 1.0, "bottleneck": 0.5}, "latents": {"scale": 2.0}},
+        {"parts": {"answer": 3.0}, "latents": {"scale": 4.0}},
+    ]
+    assert last_steps(log) == {"answer": 2.0, "bottleneck": 0.5, "scale": 3.0}
 
 
 def test_guesses_know_what_moved_and_not_when(monkeypatch: pytest.MonkeyPatch) -> None:
