@@ -31,6 +31,7 @@ MAIN = (
     "diversity",
     "pair",
     "full",
+    "no_alignment",
     "lean",
     "positions_own",
     "cot_full",
