@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -590,6 +591,7 @@ def test_plan_counts_and_does_no_work(
     assert done.document()["estimated_seconds"] == 0
     for text in ("triplets", "longest", "cache", "memory", "steps      4, 4 done"):
         assert text in done.text()
+    assert "0 s for 0 steps on this machine's cpu" in replace(done, steps_done=9).text()
 
 
 def test_plan_of_real_files_reads_headers(small_folder: Path, tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ class Plan:
     """Where it would be trained."""
     seconds_per_step: float
 
+    @property
+    def steps_left(self) -> int:
+        """Steps that a run still takes; none where it already has more."""
+        return max(0, self.steps - self.steps_done)
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document `vl.plan/1`."""
         return {
@@ -90,12 +95,11 @@ class Plan:
             "steps_done": self.steps_done,
             "estimated_memory_bytes": self.memory_bytes,
             "device": self.device,
-            "estimated_seconds": self.seconds_per_step * (self.steps - self.steps_done),
+            "estimated_seconds": self.seconds_per_step * self.steps_left,
         }
 
     def text(self) -> str:
         """Return the plan for people."""
-        left = self.steps - self.steps_done
         lines = [
             f"triplets   {self.triplets} for training, {self.eval_triplets} for evaluation",
             f"videos     {self.videos}, {self.cached_videos} of them cached",
@@ -105,8 +109,8 @@ class Plan:
             f"cache      {self.cache_bytes / 1e6:.1f} MB when complete",
             f"memory     about {self.memory_bytes / 1e9:.2f} GB at its peak, on {self.device}",
             f"steps      {self.steps}, {self.steps_done} done",
-            f"time       about {self.seconds_per_step * left:.0f} s for {left} steps on this "
-            "machine's CPU (rough)",
+            f"time       about {self.seconds_per_step * self.steps_left:.0f} s for "
+            f"{self.steps_left} steps on this machine's {self.device} (rough)",
             f"next       vl train ... --run-dir {self.run_dir}",
         ]  # fmt: skip
         return "\n".join(lines)
