@@ -362,6 +362,9 @@ def test_frames_are_resized_as_the_processors_file_says(tmp_path: Path) -> None:
     assert load(tmp_path).resizing == Resizing("lanczos", 4 * 364)
     settings.write_text(json.dumps(found | {"size": {"longest_edge": 9999}, "resample": 3}))
     assert load(tmp_path).resizing == Resizing("bicubic", 4096)
+    sampled = {"video_sampling": {"video_size": {"longest_edge": 384}}}
+    settings.write_text(json.dumps(found | sampled))
+    assert load(tmp_path).resizing == Resizing("lanczos", 384)
     settings.write_text(json.dumps(found | {"resample": 0}))
     with pytest.raises(EnvironmentProblemError, match=r"resample must be one of .*, got 0;"):
         load(tmp_path)

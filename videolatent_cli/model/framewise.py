@@ -161,9 +161,11 @@ class SmolVLM(Framewise):
 
     @override
     def make_resizing(self, settings: dict[str, Any]) -> Resizing:
-        """Frames get a longest side first; the default is that of transformers' processor."""
-        size = settings.get("size", {"longest_edge": _SMOLVLM_LONGEST_SIDE_PX})
-        longest = min(int(size["longest_edge"]), _SMOLVLM_LARGEST_SIDE_PX)
+        """Frames get a longest side first; places and default are those of transformers."""
+        sampled = settings.get("video_sampling", {}).get("video_size", {})
+        size = settings.get("size", sampled)
+        asked = int(size.get("longest_edge", _SMOLVLM_LONGEST_SIDE_PX))
+        longest = min(asked, _SMOLVLM_LARGEST_SIDE_PX)
         return Resizing(resampling(settings, "lanczos"), longest)
 
     @override
