@@ -100,6 +100,7 @@ def test_ablation_recipes_differ_from_the_whole_method_only_in_what_they_name() 
         "alignment": "loss",
         "diversity": "loss",
         "pair": "loss",
+        "no": "loss",
         "teacher": "loss",
         "cot": "latent loss data.target data.rationale",
         "blocks": "latent",
