@@ -67,6 +67,16 @@ def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_a_broken_model_is_named(media: Path, siglip: Path, tmp_path: Path) -> None:
+    broken = SiglipModel.from_pretrained(siglip)
+    with torch.no_grad():
+        broken.vision_model.post_layernorm.weight.fill_(torch.nan)
+    broken.save_pretrained(tmp_path / "broken")
+    make_tokenizer().save_pretrained(tmp_path / "broken")
+    with pytest.raises(EnvironmentProblemError, match="vectors that are not finite"):
+        run(media, embedder=f"siglip:{tmp_path / 'broken'}")
+
+
 def test_pictures_are_found_by_pictures(media: Path, siglip: Path, tmp_path: Path) -> None:
     run(media, embedder=f"siglip:{siglip}")
     segments = all_segments()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from videolatent_cli.errors import EnvironmentProblemError
 from videolatent_cli.model.describe import EMBEDDED_PROMPTS, PROMPTS, Describer
 from videolatent_cli.model.load import load_backbone
 from videolatent_cli.model.source import Clip, VideoSource
@@ -112,9 +113,18 @@ def tell_again(
 def _with_vectors(
     embedder: Embedder, segments: Sequence[SegmentRow], features: Sequence[VideoFeatures]
 ) -> list[SegmentRow]:
-    """Return segments with their search vectors."""
+    """Return segments with their search vectors.
+
+    Raises:
+        EnvironmentProblemError: Where the model of the embedder is broken.
+    """
     pictures = [one.thumbnail for one in segments if one.thumbnail is not None]
     vectors = embedder.segments([one.text for one in segments], pictures, features)
+    if not np.isfinite(vectors).all():
+        raise EnvironmentProblemError(
+            f"--embedder: {embedder.name} gives vectors that are not finite; its weights are "
+            "broken, download them again or use 'lexical', which needs none"
+        )
     return [replace(one, vector=v) for one, v in zip(segments, vectors, strict=True)]
 
 
