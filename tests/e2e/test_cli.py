@@ -82,7 +82,11 @@ def test_the_whole_way_through(vl: Run, recipe: Path, cache_dir: Path, tmp_path:
     assert json.loads(vl("runs", "show", "runs/small").stdout)["summary"]["step"] == 4
     evaluated = vl("eval", "--ablate", "latents=off,shuffle", "--json", *cache)
     assert set(json.loads(evaluated.stdout)["splits"]["test_iid"]) == {"on", "off", "shuffle"}
-    assert "hops=1" in vl("eval", "runs/small", "--limit", "1", *cache).stdout
+    ablated = ("--limit", "1", "--ablate", "latents=off,mean", "-o", tmp_path / "own.json")
+    tables = vl("eval", "runs/small", *ablated, *cache).stdout
+    assert all(part in tables for part in ("strict", "hops=1", "points lost", "nats"))
+    compared = vl("eval", "compare", tmp_path / "own.json", tmp_path / "own.json").stdout
+    assert "+0.0 [0.0, 0.0]" in compared
     video = cache_dir / "eventworld-v1/test_iid/000001.mp4"
     sheet = tmp_path / "s.png"
     asked = vl("ask", video, "Which color moved first?", "--sheet", sheet, *cache)

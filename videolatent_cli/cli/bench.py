@@ -64,8 +64,8 @@ def _print(report: BenchReport) -> None:
         ]
         for name, cost in report.answers.items()
     ]
-    columns = ["answer", "steps", "prefill ms", "ms", "", "tokens/s", "G multiply-adds", "peak"]
-    print_table(f"one answer on {report.device}: {about}", columns, rows)
+    columns = ["answer", "steps", "prefill ms", "ms", "", "tokens/s", "GMACs", "peak"]
+    print_table(f"one answer on {report.device}: {about}; GMACs: 1e9 multiply-adds", columns, rows)
     first = report.steps["plain SFT"]
     rows = [
         [
@@ -77,9 +77,7 @@ def _print(report: BenchReport) -> None:
         ]
         for name, cost in report.steps.items()
     ]
-    print_table(
-        "one training step, per triplet", ["step", "ms", "", "G multiply-adds", "peak"], rows
-    )
+    print_table("one training step, per triplet", ["step", "ms", "", "GMACs", "peak"], rows)
 
 
 def _memory(value: int | None) -> str:

@@ -54,11 +54,16 @@ def evaluate(  # noqa: PLR0913 - the options of the command
         print_json(document)
         return
     for split, found in document["splits"].items():
-        print_table(f"{document['run']} on {split}", ["category", *found], _rows(found, cell))
+        own = {"n": _count, "accuracy [95 %]": _share, "strict": _strict, "unparsed": _unparsed}
+        rows = [[name, *(show(one) for show in own.values())] for name, one in _groups(found["on"])]
+        print_table(f"{document['run']} on {split}", ["category", *own], rows)
         replaced = {name: result for name, result in found.items() if name != "on"}
         if replaced:
-            title = "what it costs: points lost [95 %], divergence of the answer (nats)"
-            print_table(title, ["category", *replaced], _rows(replaced, _cost))
+            columns = ["category", *replaced]
+            title = "latents replaced: accuracy, points lost [95 %]"
+            print_table(title, columns, _rows(replaced, _cost))
+            title = "divergence of the answer from that with the model's own latents (nats)"
+            print_table(title, columns, _rows(replaced, _divergence))
 
 
 @app.command("compare")
@@ -84,41 +89,63 @@ def compare(
         rows = [
             [
                 name,
-                cell(one.a.document()),
-                cell(one.b.document()),
+                str(one.a.total),
+                f"{one.a.value:.3f}",
+                f"{one.b.value:.3f}",
                 _interval(one.difference.document()),
-                f"{one.difference.only_a}:{one.difference.only_b}",
-                f"{one.difference.p:.3g}",
+                str(one.difference.only_a),
+                str(one.difference.only_b),
+                f"{one.difference.p:.2g}",
             ]
             for name, one in found.items()
         ]
-        columns = ["category", "A", "B", "A - B, points", "only A : only B", "McNemar p"]
+        columns = ["category", "n", "A", "B", "A - B, points [95 %]", "only A", "only B", "p"]
         print_table(f"A {comparison.a}, B {comparison.b}, on {split}", columns, rows)
+
+
+def _groups(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the numbers of all questions, then those of each category."""
+    return [("all", result["all"]), *result["by_category"].items()]
 
 
 def _rows(found: Mapping[str, Any], show: Callable[[Mapping[str, Any]], str]) -> list[list[str]]:
     """Return one row a category, one cell an ablation."""
-    categories = next(iter(found.values()))["by_category"]
-    rows = [["all", *(show(result["all"]) for result in found.values())]]
-    return rows + [
-        [name, *(show(result["by_category"][name]) for result in found.values())]
-        for name in categories
-    ]
+    groups = [_groups(result) for result in found.values()]
+    return [[row[0][0], *(show(one) for _, one in row)] for row in zip(*groups, strict=True)]
 
 
-def cell(value: Mapping[str, Any]) -> str:
-    """Return accuracy, interval and number of questions as text, and what was not readable."""
-    text = f"{value['accuracy']:.3f} [{value['low']:.2f}, {value['high']:.2f}] n={value['total']}"
-    unparsed = value.get("unparsed", 0)
-    return f"{text} ({unparsed} unparsed)" if unparsed else text
+def _count(value: Mapping[str, Any]) -> str:
+    """Return the number of questions."""
+    return str(value["total"])
+
+
+def _share(value: Mapping[str, Any]) -> str:
+    """Return accuracy and interval."""
+    return f"{value['accuracy']:.3f} [{value['low']:.2f}, {value['high']:.2f}]"
+
+
+def _strict(value: Mapping[str, Any]) -> str:
+    """Return the share of answers that are right to the letter."""
+    return f"{value['strict'] / value['total']:.3f}"
+
+
+def _unparsed(value: Mapping[str, Any]) -> str:
+    """Return the number of answers that could not be read."""
+    return str(value["unparsed"])
 
 
 def _cost(value: Mapping[str, Any]) -> str:
-    """Return what an ablation costs."""
-    return f"{_interval(value['drop'])} kl={value['answer_kl']:.2f}"
+    """Return the accuracy under an ablation and what it costs, short: six of them stand abreast."""
+    mean, low, high = (100 * value["drop"][key] for key in ("mean", "low", "high"))
+    return f"{value['accuracy']:.2f} {mean:+.0f} [{low:.0f}, {high:.0f}]"
+
+
+def _divergence(value: Mapping[str, Any]) -> str:
+    """Return how far an ablation moves the answer's distribution."""
+    return f"{value['answer_kl']:.2f}"
 
 
 def _interval(difference: Mapping[str, Any]) -> str:
     """Return a difference in points with its interval."""
     mean, low, high = (100 * difference[key] for key in ("mean", "low", "high"))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"{mean:+.1f} [{low:.1f}, {high:.1f}]"

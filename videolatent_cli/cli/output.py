@@ -28,14 +28,15 @@ def print_json(document: object) -> None:
 def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False
 ) -> None:
-    """Print a table; columns after the first are numbers, or words that may wrap."""
+    """Print a table; columns after the first are numbers, or words. What is too wide wraps."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
-        number = index > 0 and not words
-        table.add_column(column, justify="right" if number else "left", no_wrap=not words)
+        number, name = index > 0 and not words, index == 0 and not words
+        table.add_column(column, justify="right" if number else "left", no_wrap=name)
     for row in rows:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 160

@@ -174,12 +174,17 @@ def accuracy(judged: Sequence[Judged]) -> Accuracy:
 
 
 def by_category(judged: Sequence[Judged]) -> dict[str, list[int]]:
-    """Return the questions of each category name that occurs, such as `direction` or `hops=3`."""
+    """Return the questions of each category name that occurs: `hops=3` first, then `direction`."""
     found: dict[str, list[int]] = defaultdict(list)
     for index, one in enumerate(judged):
         for name in one.triplet.category:
             found[name].append(index)
-    return dict(sorted(found.items()))
+    return {name: found[name] for name in sorted(found, key=category_order)}
+
+
+def category_order(name: str) -> tuple[bool, str]:
+    """Return what sorts category names: `hops=3` before `direction`."""
+    return "=" not in name, name
 
 
 def difference(a: Sequence[Judged], b: Sequence[Judged]) -> Difference:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from videolatent_cli.errors import DataError
+from videolatent_cli.evaluation.evaluate import category_order
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
 from videolatent_cli.pipeline.progress import Progress, silent
@@ -120,7 +121,8 @@ def _compare(a: Answers, b: Answers) -> dict[str, Compared]:
     for key in shared:
         for name in a[key]["category"]:
             groups.setdefault(name, []).append(key)
-    return {name: _pair(a, b, groups[name]) for name in ["all", *sorted(groups.keys() - {"all"})]}
+    names = ["all", *sorted(groups.keys() - {"all"}, key=category_order)]
+    return {name: _pair(a, b, groups[name]) for name in names}
 
 
 def _pair(a: Mapping[str, Any], b: Mapping[str, Any], keys: Sequence[str]) -> Compared:
