@@ -1,4 +1,4 @@
-"""What a step of each row of the grid costs, all rows in one run."""
+"""What a step of each row of the grid costs, all rows in one run, and an answer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
+
+from transformers import AutoTokenizer
 
 from benchmarks.ablation_cells import recipe_of
+from videolatent_cli.data.eventworld.triplets import eventworld_triplets
+from videolatent_cli.data.triplets import with_rationale
 from videolatent_cli.model.load import build_model
+from videolatent_cli.model.tiny import TINY_FOLDER
 from videolatent_cli.pipeline.prepare import prepare
 from videolatent_cli.recipe import load_recipe
+from videolatent_cli.recipe.data_schema import EventWorldData
 from videolatent_cli.training.feed import TripletFeed
 from videolatent_cli.training.loop import StepResult, train_steps
 from videolatent_cli.training.optimizer import make_optimizer, make_schedule
@@ -54,3 +61,26 @@ def _steps(row: str, preset: str, folder: Path) -> Iterator[StepResult]:
         first_step=0,
         total_steps=STEPS,
     )
+
+
+def answer_steps(row: str, preset: str) -> float:
+    """Return the forward passes that follow one another in a right answer to 3-5 hops, on average.
+
+    One a token of it, the end of turn included, and one a block of latents.
+    """
+    recipe = recipe_of(row, preset, 0)[1]
+    data = recipe.data
+    assert isinstance(data, EventWorldData)
+    kind = data.rationale if data.target == "rationale" else None
+    found = eventworld_triplets(
+        "test_iid",
+        range(data.num_eval_videos),
+        data.families,
+        data.questions_per_video,
+        rationale=kind,
+    )
+    deep = [t for _, triplets in found for t in triplets if int(str(t.meta["hops"])) >= 3]
+    answers = [(with_rationale(t) if kind else t).answer for t in deep]
+    tokens = AutoTokenizer.from_pretrained(TINY_FOLDER)(answers, add_special_tokens=False).input_ids
+    blocks = recipe.latent.num_blocks if recipe.latent is not None else 0
+    return mean(len(ids) + 1 for ids in tokens) + blocks

@@ -15,7 +15,7 @@ from benchmarks.ablation_cells import (
     questions,
     recipe_of,
 )
-from benchmarks.ablation_costs import step_seconds
+from benchmarks.ablation_costs import answer_steps, step_seconds
 from benchmarks.ablation_leaks import leaks
 from benchmarks.ablation_plot import draw
 from benchmarks.measure import table
@@ -129,7 +129,7 @@ def _families(preset: str, rows: dict[str, list[Cell]]) -> str:
 
 
 def _costs(preset: str, rows: dict[str, list[Cell]]) -> str:
-    """Return what training costs, measured now: the cells come from more or less busy machines."""
+    """Return what training and answers cost, measured now: cells come from busy machines too."""
     seconds = step_seconds(list(rows), preset)
     plain = seconds.get("sft", float("nan"))
     steps = {row: recipe_of(row, preset, 0)[1].training.max_steps or 0 for row in rows}
@@ -141,11 +141,18 @@ def _costs(preset: str, rows: dict[str, list[Cell]]) -> str:
             f"{seconds[row] / plain:.2f}x",
             str(steps[row]),
             f"{steps[row] * seconds[row] / base:.2f}x",
+            f"{answer_steps(row, preset):.1f}",
         ]
         for row in rows
     ]
-    return "### Cost of training\n\nCPU seconds, rows in turn in one run.\n\n" + table(
-        ["recipe", "s a step", "over SFT", "steps", "in all, over SFT"], lines
+    return (
+        "### Cost of training and of an answer\n\nCPU seconds, rows in turn in one run. Passes of "
+        "an answer: those that follow one another in a right answer to 3-5 hops, one a token and "
+        "one a block of latents.\n\n"
+        + table(
+            ["recipe", "s a step", "over SFT", "steps", "in all, over SFT", "passes of an answer"],
+            lines,
+        )
     )
 
 

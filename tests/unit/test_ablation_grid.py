@@ -96,6 +96,9 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert "| full | +66.7 [" in page.split("latents are replaced")[1]
     assert "| pair |" not in page
     assert "| full | 0.25 |  |  |  |  |  | 2.00 |" in page
+    costs = dict(row[2:].split(" | ", 1) for row in page.split("Cost of")[1].splitlines()[6:8])
+    assert costs["sft"].endswith("| 2.0 |")  # a word and the end of turn
+    assert costs["full"].endswith("| 4.0 |")  # and two blocks
     assert "(ablation/cpu.svg)" in page
     plot = (tmp_path / "cpu.svg").read_bytes()
     assert b"test_iid, 3-5 hops" in plot
