@@ -22,6 +22,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "ablation"
 SPLITS = ("test_iid", "test_program", "test_pair", "test_long", "test_crowd", "test_look")
 MAIN = (
     "sft",
+    "sft_mid",
     "sft_long",
     "markers",
     "pause",

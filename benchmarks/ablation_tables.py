@@ -21,6 +21,9 @@ from benchmarks.ablation_plot import draw
 from benchmarks.measure import table
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 
+_BASES = ("sft", "sft_mid", "sft_long")
+"""What rows are compared with: plain SFT of equal steps, and of equal time."""
+
 
 def gain(a: list[Cell], b: list[Cell], part: Part) -> Difference | None:
     """Return the paired difference of two rows over the seeds that both have."""
@@ -55,14 +58,14 @@ def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
             share(deep.pooled(cells)),
             *(
                 _points(gain(cells, rows.get(base, []), deep)) if row != base else ""
-                for base in ("sft", "sft_long")
+                for base in _BASES
             ),
         ]
         for row, cells in rows.items()
         if split in cells[0].splits
     ]
     return f"### {split}, preset {preset}\n\n" + table(
-        ["recipe", "seeds", "1-2 hops", "3-5 hops", "3-5 over sft, points", "over sft_long"], lines
+        ["recipe", "seeds", "1-2 hops", "3-5 hops", *(f"3-5 over {base}" for base in _BASES)], lines
     )
 
 
@@ -160,9 +163,9 @@ def run(preset: str = "cpu") -> str:
     """Return the section from the files that are there; its plot is drawn beside them."""
     intro = (
         "## Ablation\n\nRecipes of `recipes/eventworld`, same backbone, data and seeds, steps "
-        "below; accuracy pooled over seeds with 95 % Wilson intervals, differences paired by "
-        "question with a 95 % bootstrap over videos. `python -m benchmarks.ablation --preset cpu "
-        "--seeds 3`, then `python -m benchmarks ablation`."
+        "below; accuracy pooled over seeds with 95 % Wilson intervals, differences in points, "
+        "paired by question with a 95 % bootstrap over videos. `python -m benchmarks.ablation "
+        "--preset cpu --seeds 3`, then `python -m benchmarks ablation`."
     )
     rows = load_rows(preset)
     if not rows:
