@@ -102,16 +102,16 @@ FAILURES = (
         "F8",
         "trivial alignment",
         ("target_distance", "teacher_gain"),
-        "1 - cosine < 0.02, or the teacher knows < 0.1 nat more",
-        lambda distance, gain: distance < 0.02 or gain < 0.1,
-        "deeper loss.alignment_depths, or alignment_weight: 0",
+        "1 - cosine < 0.02",
+        lambda distance, gain: distance < 0.02,
+        "deeper loss.alignment_depths",
     ),
     Failure(
         "F9",
         "scale of the latents",
         ("scale",),
-        "RMS over that of the token embeddings outside 0.3 to 3",
-        lambda scale: not 0.3 <= scale <= 3,
+        "RMS over that of the token embeddings outside 0.05 to 20",
+        lambda scale: not 0.05 <= scale <= 20,
         "lower training.latent_learning_rate",
     ),
     Failure(
@@ -139,7 +139,8 @@ FAILURES = (
         "backbone.train: lora with a lower rank or rate, or mix in old data",
     ),
 )
-"""Choice: the alarms are first guesses, to be replaced by what is measured."""
+"""Choice: the alarms are first guesses, but for F8 and F9. In the grid (docs/lab_notes.md) latents
+that carry answers end at scales of 0.1 to 11, with teachers that know less than the student."""
 
 
 def diagnose(measured: Mapping[str, float]) -> list[Diagnostic]:
