@@ -33,6 +33,7 @@ MAIN = (
     "pair",
     "full",
     "no_alignment",
+    "no_diversity",
     "lean",
     "positions_own",
     "cot_full",
