@@ -54,9 +54,9 @@ def evaluate(  # noqa: PLR0913 - the options of the command
         print_json(document)
         return
     for split, found in document["splits"].items():
-        own = {"n": _count, "accuracy [95 %]": _share, "strict": _strict, "unparsed": _unparsed}
-        rows = [[name, *(show(one) for show in own.values())] for name, one in _groups(found["on"])]
-        print_table(f"{document['run']} on {split}", ["category", *own], rows)
+        columns = ["category", "n", "accuracy [95 %]", "strict", "unparsed"]
+        own = [[name, *_own(value)] for name, value in _groups(found["on"])]
+        print_table(f"{document['run']} on {split}", columns, own)
         replaced = {name: result for name, result in found.items() if name != "on"}
         if replaced:
             columns = ["category", *replaced]
@@ -114,24 +114,15 @@ def _rows(found: Mapping[str, Any], show: Callable[[Mapping[str, Any]], str]) ->
     return [[row[0][0], *(show(one) for _, one in row)] for row in zip(*groups, strict=True)]
 
 
-def _count(value: Mapping[str, Any]) -> str:
-    """Return the number of questions."""
-    return str(value["total"])
-
-
-def _share(value: Mapping[str, Any]) -> str:
-    """Return accuracy and interval."""
-    return f"{value['accuracy']:.3f} [{value['low']:.2f}, {value['high']:.2f}]"
-
-
-def _strict(value: Mapping[str, Any]) -> str:
-    """Return the share of answers that are right to the letter."""
-    return f"{value['strict'] / value['total']:.3f}"
-
-
-def _unparsed(value: Mapping[str, Any]) -> str:
-    """Return the number of answers that could not be read."""
-    return str(value["unparsed"])
+def _own(value: Mapping[str, Any]) -> list[str]:
+    """Return questions, accuracy, share of answers right to the letter, answers not readable."""
+    accuracy = f"{value['accuracy']:.3f} [{value['low']:.2f}, {value['high']:.2f}]"
+    return [
+        str(value["total"]),
+        accuracy,
+        f"{value['strict'] / value['total']:.3f}",
+        str(value["unparsed"]),
+    ]
 
 
 def _cost(value: Mapping[str, Any]) -> str:
