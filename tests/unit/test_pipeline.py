@@ -634,6 +634,26 @@ def test_plan_measures_the_largest_batch_that_may_come(
     assert measured == [(rows, 8)]
 
 
+def test_plan_times_real_steps_of_small_models_only(
+    small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_jsonl(
+        tmp_path / "t.jsonl",
+        [{"video": f"{v}.mp4", "question": "Where?", "answer": "up"} for v in ("a", "b", "c")],
+    )
+    for name in ("a", "b", "c"):
+        make_video(tmp_path / f"{name}.mp4", 8, 4, size=(64, 64))
+    size = "{max_steps: 5, videos_per_batch: 2, gradient_accumulation_steps: 3}"
+    recipe = make_recipe(small_folder, data="{type: triplets, path: t.jsonl}", training=size)
+    now = "videolatent_cli.training.pace.time.perf_counter"
+    monkeypatch.setattr(now, iter(range(100)).__next__)  # a second passes between two looks
+    found = plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    assert found.seconds_per_step == pytest.approx(3 * 1 / 2)  # three micro batches, two steps
+    monkeypatch.setattr("videolatent_cli.pipeline.plan._TRIED", 0)
+    reckoned = plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    assert 0 < reckoned.seconds_per_step < 1
+
+
 def test_histogram_by_hand() -> None:
     assert histogram([1, 1, 2, 9]) == [(1, 2, 3, 0.75), (9, 10, 1, 0.25)]
     assert histogram([5]) == [(5, 5, 1, 1.0)]

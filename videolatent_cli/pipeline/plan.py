@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ from videolatent_cli.data.eventworld import FPS, make_world
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.checkpoint import find_checkpoint
 from videolatent_cli.model.load import build_model, check_device, sampling_of
-from videolatent_cli.model.quantization import num_parameters
 from videolatent_cli.pipeline.prepare import cache_status, clips_of, open_source, recipe_dataset
 from videolatent_cli.recipe.data_schema import EventWorldData
 from videolatent_cli.training.feed import (
@@ -26,6 +24,7 @@ from videolatent_cli.training.feed import (
 )
 from videolatent_cli.training.footprint import step_bytes
 from videolatent_cli.training.metrics import peak_memory_bytes
+from videolatent_cli.training.pace import measured_seconds, reckoned_seconds
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.probe import probe
 
@@ -45,6 +44,9 @@ _BINS = 8
 _HEAP = 1.45
 """Memory of a process over that of its tensors. Choice: what a CPU's allocator does not give back
 between operations (docs/results.md, "Memory"); on a GPU only tensors are counted."""
+_TRIED = 4e9
+"""Memory up to which a plan times real steps. Choice: small models take their time for other things
+than arithmetic; for larger ones a plan must not cost what a training costs."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def histogram(values: list[int]) -> list[tuple[int, int, int, float]]:
 
 
 def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) -> Plan:
-    """Return the plan of a recipe; nothing is rendered, decoded or trained.
+    """Return the plan of a recipe; nothing is rendered or decoded, no run is begun.
 
     Raises:
         RecipeError: For a stream, which has no end to plan for.
@@ -156,7 +158,15 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     worst = _WorstBatch(recipe, model, shape, groups[largest], sizes[largest])
     device = model.backbone.device
     loaded_bytes = peak_memory_bytes(device)
-    step = step_bytes(model, recipe, worst.of_length, shape.layout.grid[0])
+    length = shape.layout.grid[0]
+    step = step_bytes(model, recipe, worst.of_length, length)
+    memory = loaded_bytes + (step if device.type == "cuda" else round(_HEAP * step))
+    positions = _positions(recipe.training, sizes)
+    if memory <= _TRIED:
+        share = positions / (worst.count * worst.positions)
+        seconds = share * measured_seconds(model, recipe, worst.of_length(length))
+    else:
+        seconds = reckoned_seconds(model, positions)
     return Plan(
         run_dir=run_dir,
         triplets=len(tokens),
@@ -168,9 +178,9 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
         cached_videos=cache_status(source, clips, cache_dir).cached,
         steps=feed.num_steps(recipe.training),
         steps_done=checkpoint.step if checkpoint is not None else 0,
-        memory_bytes=loaded_bytes + (step if device.type == "cuda" else round(_HEAP * step)),
+        memory_bytes=memory,
         device=device.type,
-        seconds_per_step=_seconds(model, _positions(recipe.training, sizes)),
+        seconds_per_step=seconds,
     )
 
 
@@ -221,12 +231,16 @@ class _WorstBatch:
     positions: int
     """Of the group."""
 
+    @property
+    def count(self) -> int:
+        """Number of copies."""
+        if self.recipe.training.tokens_per_batch is None:
+            return self.recipe.training.videos_per_batch
+        return self.recipe.training.tokens_per_batch // self.positions
+
     def of_length(self, groups: int) -> Batch:
         """Return the batch with black videos of so many frame groups in place of the group's."""
-        backbone, training = self.model.backbone, self.recipe.training
-        count = training.videos_per_batch
-        if training.tokens_per_batch is not None:
-            count = training.tokens_per_batch // self.positions
+        backbone, count = self.model.backbone, self.count
         width, height = self.shape.size_px
         frames = groups * backbone.geometry.frames_per_group
         black = np.zeros((frames, height, width, 3), dtype=np.uint8)
@@ -238,18 +252,3 @@ class _WorstBatch:
         with torch.no_grad():
             features = backbone.encode_video(video)
         return prompter.collate([features] * count, examples).to(backbone.device)
-
-
-def _seconds(model: VideoLatent, positions: float) -> float:
-    """Return a rough time of one optimizer step here: its multiply-adds over a measured rate."""
-    device, dtype = model.backbone.device, model.backbone.dtype
-    side = 8192 if device.type == "cuda" else 512
-    a = torch.randn(side, side, device=device, dtype=dtype)
-    float((a @ a).sum())  # reading a number waits for the device
-    started = time.perf_counter()
-    for _ in range(8):
-        last = a @ a
-    float(last.sum())
-    rate = 8 * 2 * side**3 / (time.perf_counter() - started)
-    parameters = num_parameters(model.backbone.language_model)
-    return float(6 * parameters * positions / rate)
