@@ -30,10 +30,13 @@ def names(query: str, **options: object) -> list[str]:
     return [moment.paths[0].name for moment in search(request)]
 
 
-def ask(text: str, choices: tuple[str, ...] = (), **options: object) -> Answer:
+def ask(
+    text: str, choices: tuple[str, ...] = (), sheet: Path | None = None, **options: object
+) -> Answer:
     """Ask the library."""
     how = replace(LibraryStyle(), **options)
-    return ask_library(LIBRARY, Question("q", text, choices), how, None, Path("cache"), "cpu")
+    asked = Question("q", text, choices)
+    return ask_library(LIBRARY, asked, how, None, Path("cache"), "cpu", sheet)
 
 
 def all_segments() -> list[SegmentRow]:

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,6 +28,7 @@ from videolatent_cli.model import source as model_source
 from videolatent_cli.pipeline import interrupt
 from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
 from videolatent_cli.pipeline.documents import Answer
+from videolatent_cli.pipeline.evidence import cut_evidence
 from videolatent_cli.pipeline.library.care import (
     compact_library,
     export_library,
@@ -43,6 +45,7 @@ from videolatent_cli.pipeline.library.search import SearchRequest, search, write
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import FileRow
+from videolatent_cli.video.probe import content_id
 from videolatent_cli.video.segments import FixedSegments, parse_segments
 from videolatent_cli.video.walk import walk_videos
 
@@ -147,6 +150,40 @@ def test_a_file_that_decodes_badly_takes_its_copies_along(
     assert library_problems(LIBRARY) == []
 
 
+def test_files_that_vanish_or_change_meanwhile_cost_only_themselves(
+    media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early, late, broken, other = (media / f"{name}.mp4" for name in "abcd")
+    for seconds, path in enumerate((early, late, broken, other), 2):
+        make_video(path, 4 * seconds, 4)
+    set_roots, make = Library.set_roots, LocalMaker.make
+
+    def set_roots_late(library: Library, roots: list[str]) -> None:
+        early.unlink()  # listed, not looked at yet
+        set_roots(library, roots)
+
+    def make_late(maker: LocalMaker, *rest: Any) -> Any:
+        late.unlink()  # probed, not decoded yet
+        broken.write_bytes(b"no video any more")
+        shutil.copy(media / "val/000000.mp4", other)
+        return make(maker, *rest)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Library, "set_roots", set_roots_late)
+        meanwhile.setattr(LocalMaker, "make", make_late)
+        report = run(media)
+    assert report.failed.keys() == {str(path) for path in (early, late, broken, other)}
+    assert "file not found" in report.failed[str(early)]
+    assert "file not found" in report.failed[str(late)]
+    assert "cannot be opened as video" in report.failed[str(broken)]
+    assert "has changed since it was first read" in report.failed[str(other)]
+    assert library_problems(LIBRARY) == []
+    again = run(media)
+    assert (again.vanished, list(again.failed)) == (2, [str(broken)])
+    copies = {row.content_id for row in Library.open(LIBRARY).files() if row.path == "d.mp4"}
+    assert copies == {content_id(media / "val/000000.mp4")}
+
+
 def test_ctrl_c_keeps_what_is_indexed(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Impatient(interrupt.StopRequest):
         def check(self, what: str, resume: str) -> None:
@@ -224,6 +261,15 @@ def test_walk_takes_patterns_and_single_files(tmp_path: Path) -> None:
     assert found(tmp_path) == ["a.mp4", "b.MKV", "d.mp4"]
     assert found(tmp_path, "*.txt") == ["c.txt"]
     assert found(tmp_path / "c.txt") == ["c.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_a_file_that_may_not_be_read_costs_only_itself(media: Path) -> None:
+    hidden = media / "val/000000.mp4"
+    hidden.chmod(0)
+    report = run(media)
+    assert (report.new, list(report.failed)) == (3, [str(hidden)])
+    assert "not readable (Permission denied)" in report.failed[str(hidden)]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
@@ -317,6 +363,9 @@ def test_every_file_is_found_by_its_name(media: Path) -> None:
         names("harbour", under="vla")
     assert names("harbour", where="path LIKE 'harb%'") == ["harbour_camera-7.mp4"]
     assert names("harbour", where="duration_seconds > 1000") == []
+    day = "to_timestamp_nanos(modified_ns) {} timestamp '2020-01-01'"
+    assert names("harbour", where=day.format(">"))[0] == "harbour_camera-7.mp4"
+    assert names("harbour", where=day.format("<")) == []
     assert names("harbour", min_score=2.0) == []
 
 
@@ -384,6 +433,31 @@ def test_ask_answers_from_stored_features_with_real_times(
     assert all(0 <= moment.start_seconds <= 4 for moment in answer.evidence)
     several = ask("Which color moved first in the yard?", count=4, min_score=0.0)
     assert several.status == "ok"
+
+
+def test_what_was_indexed_is_answered_though_the_file_changed_or_went(media: Path) -> None:
+    video = media / "val/000001.mp4"
+
+    def asked(sheet: Path | None = None) -> Answer:
+        where = "path LIKE '%1.mp4'"
+        return ask("Which color moved first?", sheet=sheet, where=where, min_score=0.0)
+
+    run(media)
+    before = asked()
+    make_video(video, num_frames=40)
+    after = asked()
+    assert (after.answer, after.evidence) == (before.answer, before.evidence)
+    with pytest.raises(VideoError, match=r"000001.mp4: has changed since .* vl index first"):
+        cut_evidence(after, Path("clips"))
+    with pytest.raises(VideoError, match=r"000001.mp4: has changed since"):
+        asked(sheet=Path("sheet.png"))
+    video.unlink()
+    gone = asked()
+    assert (gone.answer, gone.cache_hit) == (before.answer, True)
+    shutil.rmtree("cache")
+    make_video(video, num_frames=40)
+    with pytest.raises(VideoError, match=r"000001.mp4: has changed since"):
+        asked()
 
 
 def test_nothing_found_is_said(media: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from videolatent_cli.model.cached import features_row, frames_row, row_features,
 from videolatent_cli.model.features import Layout, only_seen
 from videolatent_cli.store import cache_key
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.probe import content_id
+from videolatent_cli.video.probe import check_content, content_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +32,20 @@ _FRAMES = "frames"
 
 @dataclass(frozen=True)
 class Clip:
-    """A video file, or a part of it."""
+    """A video file, or a part of it; clips of the same part of the same file are equal."""
 
     path: Path
     window: Window = (None, None)
+    content_id: str = field(default="", compare=False)
+    """The content that is meant; empty: what the file holds at the moment."""
+
+    def pinned(self) -> Clip:
+        """Return the clip of a content: from now on the file may change or go.
+
+        Raises:
+            VideoError: Where the file is missing.
+        """
+        return self if self.content_id else replace(self, content_id=content_id(self.path))
 
 
 class VideoSource:
@@ -69,15 +79,22 @@ class VideoSource:
         Raises:
             VideoError: Where the file is missing.
         """
-        return cache_key(content_id(clip.path), clip.window, self.sampling.hash, self.fingerprint)
+        content = clip.pinned().content_id
+        return cache_key(content, clip.window, self.sampling.hash, self.fingerprint)
 
     def cached(self, clip: Clip) -> bool:
         """Whether the clip need not be decoded."""
         return self.cache is not None and self.key(clip) in self.cache
 
     def decode(self, clip: Clip) -> FrameBatch:
-        """Return the clip's frames, from the file."""
-        return decode_frames(clip.path, self.sampling, clip.window, self._timeout_seconds)
+        """Return the clip's frames, from the file.
+
+        Raises:
+            VideoError: Where it cannot be read, or no longer holds the content that is meant.
+        """
+        frames = decode_frames(clip.path, self.sampling, clip.window, self._timeout_seconds)
+        check_content(clip.path, clip.content_id)
+        return frames
 
     @torch.no_grad()
     def encode(self, frames: FrameBatch) -> VideoFeatures:
@@ -86,9 +103,10 @@ class VideoSource:
 
     def row(self, clip: Clip, frames: FrameBatch) -> CachedVideo:
         """Return decoded frames as a cache row of this source's tier."""
+        clip = clip.pinned()
         about = {
             "key": self.key(clip),
-            "content_id": content_id(clip.path),
+            "content_id": clip.content_id,
             "sampling_hash": self.sampling.hash,
             "source": printable(clip.path),
         }

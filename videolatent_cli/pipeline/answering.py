@@ -58,7 +58,7 @@ class Style:
 
 @dataclass(frozen=True)
 class LoadedClip:
-    """A clip with its features, and what they took."""
+    """A pinned clip with its features, and what they took."""
 
     clip: Clip
     features: VideoFeatures
@@ -83,6 +83,7 @@ def load_clip(source: VideoSource, clip: Clip) -> LoadedClip:
         VideoError: Where the video cannot be read.
     """
     started = time.perf_counter()
+    clip = clip.pinned()
     if source.cached(clip):
         features = source.features([clip])[0]
         seconds = {"decode": 0.0, "features": time.perf_counter() - started}
@@ -107,7 +108,7 @@ def load_cached(
 
     Args:
         source: Where from.
-        clips: Which ones.
+        clips: Which ones, pinned.
         decoded: Those that have just been put there, with the seconds that it took.
     """
     decoded = decoded or {}

@@ -14,7 +14,7 @@ from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.answer_file import AnswerFile
 from videolatent_cli.pipeline.answering import Question, Style, load_cached, unanswered
 from videolatent_cli.pipeline.batch_engine import open_engine
-from videolatent_cli.pipeline.encode import missing_clips
+from videolatent_cli.pipeline.encode import missing_clips, pinned_clips
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.library.ask import LibraryAsker, LibraryStyle
 from videolatent_cli.pipeline.models import TrainedModel, open_model
@@ -164,12 +164,13 @@ class _Batch:
                 by_clip.setdefault(clip, []).append(question)
         clips = iter(by_clip)
         while window := list(islice(clips, _CLIPS_AT_ONCE)):
-            new, bad = self._encode(window, progress)
-            for clip in window:
-                if clip in bad:
-                    asked = map(_as_question, by_clip[clip])
-                    yield [unanswered(self._trained, q, "failed", bad[clip]) for q in asked]
-            loaded = self._load([clip for clip in window if clip not in bad], new)
+            pinned, bad = pinned_clips(window)
+            new, broken = self._encode(pinned, progress)
+            bad |= broken
+            for clip, reason in bad.items():
+                asked = map(_as_question, by_clip[clip])
+                yield [unanswered(self._trained, q, "failed", reason) for q in asked]
+            loaded = self._load([clip for clip in pinned if clip not in bad], new)
             for answered in self._engine.answer(self._packs(loaded, by_clip)):
                 yield [found.answer for found in answered]
 
@@ -177,25 +178,22 @@ class _Batch:
         self, clips: Sequence[Clip], progress: Progress
     ) -> tuple[dict[Clip, float], dict[Clip, str]]:
         """Encode what the cache lacks; return the seconds of each, and what cannot be read."""
-        missing, bad_files = missing_clips(self._source, clips)
+        missing = missing_clips(self._source, clips)
         new: dict[Clip, float] = {}
-        bad_keys: dict[str, str] = {}
+        bad: dict[str, str] = {}
         if missing:
             encoding = self._engine.encode(missing)
             with closing(encoding):
                 last = time.perf_counter()
                 for done, (clip, frames) in enumerate(encoding, start=1):
                     if isinstance(frames, VideoError):
-                        bad_keys[self._source.key(clip)] = str(frames)
+                        bad[self._source.key(clip)] = str(frames)
                     else:
                         new[clip] = time.perf_counter() - last
                     last = time.perf_counter()
                     progress("encode", done, len(missing))
-        bad = {clip: bad_files[clip.path] for clip in clips if clip.path in bad_files}
-        for clip in clips:  # copies of a bad file are bad too
-            if clip not in bad and (reason := bad_keys.get(self._source.key(clip))):
-                bad[clip] = reason
-        return new, bad
+        keys = {clip: self._source.key(clip) for clip in clips}  # copies of a bad file are bad too
+        return new, {clip: bad[key] for clip, key in keys.items() if key in bad}
 
     def _load(self, clips: list[Clip], new: Mapping[Clip, float]) -> list[LoadedClip]:
         """Return clips with their features, the longest first."""

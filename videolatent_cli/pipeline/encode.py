@@ -9,7 +9,6 @@ from videolatent_cli.errors import VideoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from pathlib import Path
 
     from videolatent_cli.model.source import Clip, VideoSource
     from videolatent_cli.video.frames import FrameBatch
@@ -17,21 +16,25 @@ if TYPE_CHECKING:
 _DECODERS_AT_ONCE = 2
 
 
-def missing_clips(source: VideoSource, clips: Iterable[Clip]) -> tuple[list[Clip], dict[Path, str]]:
-    """Return the clips to encode, one a content, and the files that cannot even be opened."""
-    known = set(source.cache.keys()) if source.cache is not None else set()
-    missing: list[Clip] = []
-    bad: dict[Path, str] = {}
+def pinned_clips(clips: Iterable[Clip]) -> tuple[list[Clip], dict[Clip, str]]:
+    """Return clips of the contents that their files hold now, and those without a file."""
+    pinned: list[Clip] = []
+    bad: dict[Clip, str] = {}
     for clip in clips:
         try:
-            key = source.key(clip)
+            pinned.append(clip.pinned())
         except VideoError as error:
-            bad[clip.path] = str(error)
-            continue
-        if key not in known:
-            known.add(key)
-            missing.append(clip)
-    return missing, bad
+            bad[clip] = str(error)
+    return pinned, bad
+
+
+def missing_clips(source: VideoSource, clips: Iterable[Clip]) -> list[Clip]:
+    """Return the pinned clips to encode, one a content."""
+    known = set(source.cache.keys()) if source.cache is not None else set()
+    wanted: dict[str, Clip] = {}
+    for clip in clips:
+        wanted.setdefault(source.key(clip), clip)
+    return [clip for key, clip in wanted.items() if key not in known]
 
 
 def encode_clips(
@@ -46,7 +49,7 @@ def encode_clips(
 
     Args:
         source: Whose cache is filled.
-        clips: What to encode.
+        clips: What to encode, pinned.
         commit_videos: Rows that are committed together.
         decode: Reads frames in place of the source.
 

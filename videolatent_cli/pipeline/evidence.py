@@ -10,7 +10,7 @@ from videolatent_cli.errors import printable
 from videolatent_cli.pipeline.documents import Answer, Evidence
 from videolatent_cli.video.clip import cut_clip
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.probe import content_id
+from videolatent_cli.video.probe import check_content
 from videolatent_cli.video.sheet import contact_sheet
 
 if TYPE_CHECKING:
@@ -41,13 +41,12 @@ def group_weights(out: Generated, features: VideoFeatures, row: int = 0) -> list
 def moments(
     clip: Clip, features: VideoFeatures, weights: Sequence[float], count: int
 ) -> list[Evidence]:
-    """Return the moments that were looked at most, in order of time."""
+    """Return the moments of a pinned clip that were looked at most, in order of time."""
     best = sorted(range(len(weights)), key=lambda g: -weights[g])[:count]
-    video_id = content_id(clip.path)
     return [
         Evidence(
             video=printable(clip.path),
-            video_id=video_id,
+            video_id=clip.content_id,
             start_seconds=times[0],
             end_seconds=times[-1],
             frames_seconds=times,
@@ -70,11 +69,12 @@ def cut_evidence(answer: Answer, folder: Path) -> list[Path]:
     """Cut each moment of evidence out of its video and return the files.
 
     Raises:
-        VideoError: Where a video cannot be cut.
+        VideoError: Where a video cannot be cut, or is another than the one that was asked.
     """
     files = []
     for moment in answer.evidence:
         video = Path(moment.video)
+        check_content(video, moment.video_id)
         out = folder / f"{video.stem}-{moment.video_id[:6]}-{moment.start_seconds:.2f}.mp4"
         cut_clip(video, moment.start_seconds, moment.end_seconds, out)
         files.append(out)
@@ -96,7 +96,11 @@ def evidence_sheet(
         title: One or more lines.
         weights: One a frame group; may be empty.
         evidence: Moments to mark.
+
+    Raises:
+        VideoError: Where the file cannot be read, or no longer holds the content that is meant.
     """
+    check_content(clip.path, clip.content_id)
     spec = replace(
         trained.checkpoint.sampling, min_pixels=_SHEET_PIXELS // 2, max_pixels=_SHEET_PIXELS
     )

@@ -14,7 +14,7 @@ from videolatent_cli.data.eventworld.files import render_splits
 from videolatent_cli.errors import DataError, RecipeError, VideoError
 from videolatent_cli.model.load import sampling_of
 from videolatent_cli.model.source import Clip, VideoSource
-from videolatent_cli.pipeline.encode import encode_clips, missing_clips
+from videolatent_cli.pipeline.encode import encode_clips, missing_clips, pinned_clips
 from videolatent_cli.pipeline.interrupt import StopRequest
 from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.recipe.data_schema import EventWorldData, EventWorldStreamData
@@ -147,7 +147,8 @@ def prepare(
     dataset = recipe_dataset(recipe, base_dir, cache_dir, progress)
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
-    missing, bad = missing_clips(source, clips)
+    pinned, lost = pinned_clips(clips)
+    missing, bad = missing_clips(source, pinned), {clip.path: why for clip, why in lost.items()}
     encoded = 0
     if source.cache is not None and missing:
         encoding = encode_clips(source, missing, recipe.cache.commit_videos)
@@ -163,7 +164,7 @@ def prepare(
     _enforce(recipe, bad, len({clip.path for clip in clips}))
     for reason in bad.values():
         logger.warning("left out: {}", reason)
-    status = cache_status(source, [c for c in clips if c.path not in bad], cache_dir)
+    status = cache_status(source, [c for c in pinned if c.path not in bad], cache_dir)
     report = BuildReport(status, encoded, bad, time.perf_counter() - started)
     return Prepared(dataset.without(bad), source), report
 
@@ -193,8 +194,7 @@ def _enforce(recipe: Recipe, bad: dict[Path, str], total: int) -> None:
 def cache_status(source: VideoSource, clips: list[Clip], folder: Path) -> CacheStatus:
     """Return how much of some clips the cache holds; a file that is missing is not cached."""
     known = source.cache.keys() if source.cache is not None else frozenset()
-    present = [clip for clip in clips if clip.path.exists()]
+    present, absent = pinned_clips(clips)
     keys = {source.key(clip) for clip in present}
     size = source.cache.size_bytes() if source.cache is not None else 0
-    wanted = len(keys) + len(clips) - len(present)
-    return CacheStatus(wanted, len(keys & known), size, folder)
+    return CacheStatus(len(keys) + len(absent), len(keys & known), size, folder)

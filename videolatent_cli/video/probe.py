@@ -99,11 +99,14 @@ def _words(error: av.error.FFmpegError) -> str:
 def _content_id(path: str, size: int, modified_ns: int) -> str:
     """Return the id of a file's content; remembered while size and time stay the same."""
     sha = hashlib.sha256(str(size).encode())
-    with Path(path).open("rb") as file:
-        step = max(_BLOCK_BYTES, size // _BLOCKS)
-        for start in range(0, size, step):
-            file.seek(start)
-            sha.update(file.read(_BLOCK_BYTES))
+    try:
+        with Path(path).open("rb") as file:
+            step = max(_BLOCK_BYTES, size // _BLOCKS)
+            for start in range(0, size, step):
+                file.seek(start)
+                sha.update(file.read(_BLOCK_BYTES))
+    except OSError as error:
+        raise _unreadable(path, error) from None
     return sha.hexdigest()[:32]
 
 
@@ -114,9 +117,18 @@ def content_id(path: Path) -> str:
     files up to 16 MiB; hashing all of a large archive would take longer than indexing it.
 
     Raises:
-        VideoError: Where the file is missing.
+        VideoError: Where the file is missing or not readable.
     """
     return _content_id(str(path.resolve()), *_version(path))
+
+
+def check_content(path: Path, content: str) -> None:
+    """Raise where a file holds another content than the one that is meant; empty: any is."""
+    if content and content_id(path) != content:
+        raise VideoError(
+            f"{path}: has changed since it was first read; run the same command again "
+            "(where it belongs to a library: vl index first)"
+        )
 
 
 def _version(path: Path) -> tuple[int, int]:
@@ -124,8 +136,13 @@ def _version(path: Path) -> tuple[int, int]:
     try:
         stat = path.stat()
     except OSError as error:
-        raise VideoError(f"{path}: file not found or not readable ({error.strerror})") from None
+        raise _unreadable(path, error) from None
     return stat.st_size, stat.st_mtime_ns
+
+
+def _unreadable(path: Path | str, error: OSError) -> VideoError:
+    """Return that a file is not there, or not for us."""
+    return VideoError(f"{path}: file not found or not readable ({error.strerror})")
 
 
 def probe(path: Path) -> VideoInfo:

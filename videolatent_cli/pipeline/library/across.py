@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from videolatent_cli.data.cross_video import CrossQuestion
     from videolatent_cli.model.source import VideoSource
-    from videolatent_cli.pipeline.answering import Answered, Answerer
+    from videolatent_cli.pipeline.answering import Answered, Answerer, LoadedClip
     from videolatent_cli.pipeline.documents import Answer
     from videolatent_cli.pipeline.library.search import Moment
 
@@ -72,9 +72,17 @@ def _ask_each(
     """Yield each candidate with the answer to the same question, some at a time."""
     for start in range(0, len(candidates), _AT_ONCE):
         some = candidates[start : start + _AT_ONCE]
-        clips = [Clip(moment.paths[0], moment.segment.window) for moment in some]
-        if all(source.cached(clip) for clip in clips):
-            loaded = load_cached(source, clips)
-        else:
-            loaded = [load_clip(source, clip) for clip in clips]
+        loaded = load_moments(source, some)
         yield from zip(some, answerer.answer([(one, [question]) for one in loaded]), strict=True)
+
+
+def load_moments(source: VideoSource, moments: Sequence[Moment]) -> list[LoadedClip]:
+    """Return moments with their features: those of the content that was indexed.
+
+    Raises:
+        VideoError: Where the cache lacks a moment, and its file is gone or has changed.
+    """
+    clips = [Clip(m.paths[0], m.segment.window, m.segment.content_id) for m in moments]
+    if all(source.cached(clip) for clip in clips):
+        return load_cached(source, clips)
+    return [load_clip(source, clip) for clip in clips]

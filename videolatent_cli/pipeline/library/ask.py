@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 from videolatent_cli.data.cross_video import CrossQuestion, cross_question
 from videolatent_cli.errors import RecipeError
-from videolatent_cli.model.source import Clip
 from videolatent_cli.pipeline.answering import (
     Answered,
     Answerer,
     Question,
     Style,
-    load_clip,
     unanswered,
 )
 from videolatent_cli.pipeline.evidence import evidence_sheet
-from videolatent_cli.pipeline.library.across import answer_across
+from videolatent_cli.pipeline.library.across import answer_across, load_moments
 from videolatent_cli.pipeline.library.search import LibrarySearch, Moment, SearchRequest
 from videolatent_cli.pipeline.models import TrainedModel, open_model
 from videolatent_cli.store import FeatureCache
@@ -148,8 +146,7 @@ class LibraryAsker:
 
     def _ask(self, question: Question, moments: Sequence[Moment]) -> list[_Candidate]:
         """Return each moment with its answer, all computed together."""
-        clips = [Clip(moment.paths[0], moment.segment.window) for moment in moments]
-        loaded = [load_clip(self._source, clip) for clip in clips]
+        loaded = load_moments(self._source, moments)
         answered = self._answerer.answer([(one, [question]) for one in loaded])
         return [_Candidate(*each) for each in zip(moments, loaded, answered, strict=True)]
 

@@ -202,7 +202,8 @@ class Indexer:
         row = replace(file.row, content_id=content, duration_seconds=length)
         lines = self._lines.read(file.video, info)
         windows = [(None, None)] if len(cuts) == 1 else cuts
-        return _Looked(row, [Part(row, Clip(path, window), lines) for window in windows], lines)
+        clips = [Clip(path, window, content) for window in windows]
+        return _Looked(row, [Part(row, clip, lines) for clip in clips], lines)
 
     def _lines_again(self, file: FoundFile) -> tuple[Line, ...] | None:
         """Return the lines of a file whose content is known."""

@@ -10,6 +10,7 @@ from videolatent_cli.errors import VideoError, printable
 from videolatent_cli.pipeline.encode import encode_clips
 from videolatent_cli.pipeline.library.segment_maker import Part, SegmentMaker
 from videolatent_cli.video.decode import decode_frames
+from videolatent_cli.video.probe import check_content
 from videolatent_cli.video.thumbnail import jpeg, moment_thumbnail
 
 if TYPE_CHECKING:
@@ -83,7 +84,10 @@ class LocalMaker:
         if self._needs_pictures:
             for part in parts:
                 if part.clip not in pictures and part.clip.path not in failed:
-                    pictures[part.clip] = self._picture(part)
+                    try:
+                        pictures[part.clip] = self._picture(part)
+                    except VideoError as error:
+                        failed[part.clip.path] = printable(str(error))
         return pictures, failed
 
     def _picture(self, part: Part) -> bytes:
@@ -95,4 +99,7 @@ class LocalMaker:
     def _decode(self, clip: Clip) -> FrameBatch:
         """Return a clip's frames, decoded in a process of its own."""
         sampling = self._source.sampling
-        return self._isolation.run(decode_frames, clip.path, sampling, clip.window, self._seconds)
+        args = (clip.path, sampling, clip.window, self._seconds)
+        frames = self._isolation.run(decode_frames, *args)
+        check_content(clip.path, clip.content_id)
+        return frames
