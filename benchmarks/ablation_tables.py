@@ -21,8 +21,8 @@ from benchmarks.ablation_plot import draw
 from benchmarks.measure import table
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 
-_BASES = ("sft", "sft_mid", "sft_long")
-"""What rows are compared with: plain SFT of equal steps, and of equal time."""
+_BASES = ("sft", "sft_mid", "sft_long", "full")
+"""What rows are compared with: plain SFT of equal steps, and of equal time; the whole method."""
 
 
 def gain(a: list[Cell], b: list[Cell], part: Part) -> Difference | None:
@@ -34,17 +34,11 @@ def gain(a: list[Cell], b: list[Cell], part: Part) -> Difference | None:
 
 
 def share(right: list[bool]) -> str:
-    value = Accuracy(sum(right), len(right))
-    low, high = value.interval()
-    return f"{value.value:.3f} [{low:.2f}, {high:.2f}]" if right else ""
+    return str(Accuracy(sum(right), len(right))) if right else ""
 
 
 def _points(found: Difference | None) -> str:
-    return (
-        f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-        if found
-        else ""
-    )
+    return str(found or "")
 
 
 def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:

@@ -63,6 +63,6 @@ def demo_tables(report: DemoReport) -> Iterator[tuple[str, list[str], list[list[
 
 
 def _cell(value: Accuracy) -> str:
-    """Return accuracy and interval."""
+    """Return accuracy and interval, short: four of them stand abreast."""
     low, high = value.interval()
     return f"{value.value:.2f} [{low:.2f}, {high:.2f}]"

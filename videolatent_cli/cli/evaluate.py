@@ -92,7 +92,7 @@ def compare(
                 str(one.a.total),
                 f"{one.a.value:.3f}",
                 f"{one.b.value:.3f}",
-                _interval(one.difference.document()),
+                str(one.difference),
                 str(one.difference.only_a),
                 str(one.difference.only_b),
                 f"{one.difference.p:.2g}",
@@ -116,10 +116,11 @@ def _rows(found: Mapping[str, Any], show: Callable[[Mapping[str, Any]], str]) ->
 
 def _own(value: Mapping[str, Any]) -> list[str]:
     """Return questions, accuracy, share of answers right to the letter, answers not readable."""
-    accuracy = f"{value['accuracy']:.3f} [{value['low']:.2f}, {value['high']:.2f}]"
+    from videolatent_cli.evaluation.statistics import Accuracy
+
     return [
         str(value["total"]),
-        accuracy,
+        str(Accuracy(value["right"], value["total"])),
         f"{value['strict'] / value['total']:.3f}",
         str(value["unparsed"]),
     ]
@@ -134,9 +135,3 @@ def _cost(value: Mapping[str, Any]) -> str:
 def _divergence(value: Mapping[str, Any]) -> str:
     """Return how far an ablation moves the answer's distribution."""
     return f"{value['answer_kl']:.2f}"
-
-
-def _interval(difference: Mapping[str, Any]) -> str:
-    """Return a difference in points with its interval."""
-    mean, low, high = (100 * difference[key] for key in ("mean", "low", "high"))
-    return f"{mean:+.1f} [{low:.1f}, {high:.1f}]"

@@ -35,8 +35,9 @@ def print_table(
 
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
-        number, name = index > 0 and not words, index == 0 and not words
-        table.add_column(column, justify="right" if number else "left", no_wrap=name)
+        name = index == 0
+        justify = "left" if name or words else "right"
+        table.add_column(column, justify=justify, no_wrap=name and not words)
     for row in rows:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 160

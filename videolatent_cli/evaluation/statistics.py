@@ -40,6 +40,11 @@ class Accuracy:
         half = _Z_95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
         return max(0.0, middle - half), min(1.0, middle + half)
 
+    def __str__(self) -> str:
+        """Return the share with its interval, such as `0.912 [0.88, 0.94]`."""
+        low, high = self.interval()
+        return f"{self.value:.3f} [{low:.2f}, {high:.2f}]"
+
     def document(self) -> dict[str, float | int]:
         """Return the numbers as plain values."""
         low, high = self.interval()
@@ -66,6 +71,10 @@ class Difference:
     p: float
     """Two-sided McNemar test; it takes questions for independent."""
     total: int
+
+    def __str__(self) -> str:
+        """Return the difference in points with its interval, such as `+5.2 [3.1, 7.1]`."""
+        return f"{100 * self.mean:+.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
     def document(self) -> dict[str, float | int]:
         """Return the numbers as plain values."""

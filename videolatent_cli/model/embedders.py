@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # not annotated
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # vl shows its own
 
 _TEXT_TOKENS = 64
 """What SigLIP was trained with; shorter texts are padded to it."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from videolatent_cli.recipe import Recipe
     from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # not annotated
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # vl shows its own
 
 FAMILIES: dict[str, type[Backbone]] = {
     "qwen2_vl": Qwen2VL,

@@ -60,14 +60,11 @@ def ablation_table(judged: Mapping[Ablation, Sequence[Judged]]) -> Table:
     deep = reasoning(judged["on"])
     rows = []
     for name, found in judged.items():
-        low, high = accuracy(found).interval()
         kl = sum(one.answer_kl for one in found) / len(found)
         cost = ""
         if name != "on":
-            drop = difference([judged["on"][i] for i in deep], [found[i] for i in deep])
-            cost = f"{100 * drop.mean:+.1f} [{100 * drop.low:+.1f}, {100 * drop.high:+.1f}]"
-        share = f"{accuracy(found).value:.3f} [{low:.2f}, {high:.2f}]"
-        rows.append([name, share, cost, f"{kl:.2f}" if cost else ""])
+            cost = str(difference([judged["on"][i] for i in deep], [found[i] for i in deep]))
+        rows.append([name, str(accuracy(found)), cost, f"{kl:.2f}" if cost else ""])
     cost = f"points lost on the {len(deep)} questions that need reasoning [95 %]"
     return Table(("latents", "accuracy [95 %]", cost, "answer KL (nats)"), rows)
 
