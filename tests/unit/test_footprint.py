@@ -1,5 +1,8 @@
 """What `vl plan` says of memory, against the tensors that are alive in a real step."""
 
+import os
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -123,3 +126,28 @@ def test_two_layers_foretell_all(train: str, latent: str, optimizer: str) -> Non
     foretold = step_bytes(model, recipe, make, groups=16)
     assert model.backbone.num_layers == len(model.backbone.language_model.layers) == layers > 2
     assert foretold == pytest.approx(measured(model, recipe, make(16)), rel=0.15)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other C libraries are left as they are")
+@pytest.mark.parametrize("at_once", [True, False])
+def test_large_tensors_are_given_back_at_once(at_once: bool) -> None:
+    code = f"""
+import os, torch
+from videolatent_cli.model.recompute import _give_back_at_once
+
+def resident():
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+torch.ones(1 << 22)  # 16 MiB that are freed: from now on glibc would keep what is smaller
+if {at_once}:
+    _give_back_at_once()
+kept = [torch.ones(1 << 19) for _ in range(100)]
+before = resident()
+del kept[::2]
+print((before - resident()) >> 20)
+"""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=env)
+    given_back_mib = int(done.stdout)
+    assert given_back_mib > 90 if at_once else given_back_mib < 10
