@@ -16,6 +16,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from rich.console import JustifyMethod
+
 _QUIET_SECONDS = 30.0
 """Time between two lines of progress where stderr is no terminal."""
 
@@ -36,7 +38,7 @@ def print_table(
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
         name = index == 0
-        justify = "left" if name or words else "right"
+        justify: JustifyMethod = "left" if name or words else "right"
         table.add_column(column, justify=justify, no_wrap=name and not words)
     for row in rows:
         table.add_row(*row)
