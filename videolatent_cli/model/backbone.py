@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -270,9 +271,9 @@ class Backbone(nn.Module, ABC):
             inputs_embeds=embeds,
             attention_mask=None if in_order and bool(full_mask.all()) else full_mask.long(),
             position_ids=positions,
-            past_key_values=past,
             use_cache=True,
             output_hidden_states=bool(layers),
+            **{_state_argument(self.language_model): past},
             **deep,
         )
         kept = tuple((layer.keys, layer.values) for layer in past.layers)
@@ -296,3 +297,8 @@ class Backbone(nn.Module, ABC):
             if "lora_" in name:
                 raise AssertionError(f"adapters must stay out of the vision tower, got {name}")
             parameter.requires_grad_(recipe.train_vision)
+
+
+def _state_argument(decoder: nn.Module) -> str:
+    """Return what a decoder calls its keys and values: `cache` since transformers 5.24."""
+    return "cache" if "cache" in signature(decoder.forward).parameters else "past_key_values"
