@@ -41,6 +41,8 @@ MAIN = (
     "cot_noisy",
 )
 LEAKS = ("leak_nothing", "leak_ends", "leak_shuffled")
+SINGLE = ("single_full", "single_sft")
+"""With one question a video in a batch; compared with each other only."""
 PRESETS: dict[str, tuple[int, list[str]]] = {
     "cpu": (1, []),
     "gpu": (
@@ -130,7 +132,7 @@ def load_rows(preset: str) -> dict[str, list[Cell]]:
     """Return the cells of each row that has some, the main rows first."""
     cells = [load_cell(path, preset) for path in sorted((FOLDER / preset).glob("*.json"))]
     others = [name.removeprefix("eventworld/") for name in shipped_recipes()]
-    names = dict.fromkeys((*MAIN, *LEAKS, *others))
+    names = dict.fromkeys((*MAIN, *LEAKS, *SINGLE, *others))
     rows = {row: [cell for cell in cells if cell and cell.row == row] for row in names}
     return {row: found for row, found in rows.items() if found}
 

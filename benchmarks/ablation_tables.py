@@ -8,6 +8,7 @@ from benchmarks.ablation_cells import (
     ABLATIONS,
     LAST,
     MAIN,
+    SINGLE,
     SPLITS,
     Cell,
     Part,
@@ -60,6 +61,28 @@ def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
     ]
     return f"### {split}, preset {preset}\n\n" + table(
         ["recipe", "seeds", "1-2 hops", "3-5 hops", *(f"3-5 over {base}" for base in _BASES)], lines
+    )
+
+
+def _single(preset: str, rows: dict[str, list[Cell]]) -> str:
+    """Return all splits of the rows with one question a video, against each other."""
+    full, sft = (rows.get(row, []) for row in SINGLE)
+    if not full or not sft:
+        return ""
+    lines = []
+    for split in full[0].splits:
+        deep, shallow = Part(preset, split), Part(preset, split, deep=False)
+        shares = [share(deep.pooled(cells)) for cells in (full, sft)]
+        gains = [_points(gain(full, sft, part)) for part in (deep, shallow)]
+        lines.append([split, *shares, *gains])
+    steps = [recipe_of(row, preset, 0)[1].training.max_steps for row in SINGLE]
+    return (
+        "### One question a video in a batch\n\nThe whole method, and plain fine-tuning of as much "
+        f"time ({steps[0]:,} and {steps[1]:,} steps; what a step costs is below), "
+        f"{len(full)} and {len(sft)} seeds.\n\n"
+        + table(
+            ["split", *(f"3-5 hops, {row}" for row in SINGLE), "3-5 gained", "1-2 gained"], lines
+        )
     )
 
 
@@ -166,6 +189,8 @@ def run(preset: str = "cpu") -> str:
         return f"{intro}\n\nNothing measured yet."
     measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
     plot = f"![accuracy of each recipe on each split](ablation/{draw(preset, rows).name})"
-    parts = [_table(preset, rows, split) for split in measured]
+    compared = {row: cells for row, cells in rows.items() if row not in SINGLE}
+    parts = [_table(preset, compared, split) for split in measured]
     checks = [_causal(preset, rows), _latents(rows), _families(preset, rows), leaks(preset, rows)]
-    return "\n\n".join([intro, plot, *parts, *checks, _costs(preset, rows)])
+    sections = [intro, plot, *parts, _single(preset, rows), *checks, _costs(preset, rows)]
+    return "\n\n".join(section for section in sections if section)

@@ -93,6 +93,8 @@ def test_ablation_recipes_differ_from_the_whole_method_only_in_what_they_name() 
     allowed = {
         "sft": "latent loss training.max_steps",
         "lean": "latent loss training.max_steps",
+        "single": "latent loss training.max_steps training.videos_per_batch "
+        "training.triplets_per_video",
         "markers": "latent loss",
         "pause": "latent loss",
         "coconut": "latent loss",

@@ -85,14 +85,20 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     replaced = dict.fromkeys(ABLATIONS, "1000")
     full = cell("full", 0, on="1110", **replaced)
     kept = [cell("sft", 0, on="1000"), replace(full, last={"scale": 2.0, "alignment": 0.25})]
+    kept += [cell("single_full", 0, on="0111", **replaced), cell("single_sft", 0, on="1101")]
     stale = [replace(kept[0], row="pair"), replace(kept[0], seed=1, backbone="older")]
     for one in [*kept, *stale]:
         path = tmp_path / "cpu" / f"{one.row}-{one.seed}.json"
         path.write_text(json.dumps(asdict(one)), encoding="utf-8")
     assert load_cell(tmp_path / "cpu" / "sft-9.json", "cpu") is None
-    assert {row: len(cells) for row, cells in load_rows("cpu").items()} == {"sft": 1, "full": 1}
+    found = {row: len(cells) for row, cells in load_rows("cpu").items()}
+    assert found == dict.fromkeys(("sft", "full", "single_full", "single_sft"), 1)
     page = run()
     assert "| full | 1 | 1.000 [0.21, 1.00] | 0.667 [0.21, 0.94] | +66.7 [" in page
+    single = next(line for line in page.splitlines() if line.startswith("| test_iid |"))
+    assert single.startswith("| test_iid | 1.000 [0.44, 1.00] | 0.667 [0.21, 0.94] | +33.3 [")
+    assert single.endswith("| -100.0 [-100.0, -100.0] |")
+    assert "| single_full |" not in page.split("### One question")[0]
     assert "| full | +66.7 [" in page.split("latents are replaced")[1]
     assert "| pair |" not in page
     assert "| full | 0.25 |  |  |  |  |  | 2.00 |" in page
