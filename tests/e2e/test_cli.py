@@ -9,13 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
+import torch
 
 from tests.conftest import Result
 from tests.factories import make_video, recipe_text, write_jsonl
+from videolatent_cli.model.backbone import Backbone
 from videolatent_cli.pipeline.documents import Answer
 
 VL = [sys.executable, "-m", "videolatent_cli"]
@@ -256,6 +260,31 @@ def test_mistakes_give_one_line_and_their_code(
     assert message in result.stderr
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("allocate", "message"),
+    [
+        (torch.empty, "DefaultCPUAllocator: can't allocate memory"),
+        (partial(np.empty, dtype=np.uint8), "memory: Unable to allocate 1.00 EiB"),
+        (bytearray, "memory: no more was to be had; take fewer frames or pixels"),
+    ],
+)
+def test_memory_that_runs_out_is_one_line(
+    vl: Run,
+    world: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    allocate: Callable[[int], object],
+    message: str,
+) -> None:
+    """What a video of too many frames does to a model."""
+    monkeypatch.setattr(Backbone, "prefill_videos", lambda *_, **__: allocate(1 << 60))
+    result = vl("ask", next(world.rglob("*.mp4")), "Which color moved last?")
+    assert (result.code, result.stdout) == (5, "")
+    error = result.stderr.splitlines()[-1]
+    assert error.startswith("error: memory: ")
+    assert message in error
+    assert error.endswith("or end what else needs memory")
 
 
 def test_a_broken_video_in_a_data_set(vl: Run, small_folder: Path, tmp_path: Path) -> None:

@@ -334,7 +334,19 @@ def test_a_loss_that_is_not_finite_stops(small_folder: Path) -> None:
         next(steps)
 
 
-def test_out_of_memory_names_the_batch(small_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (
+            (VideoLatent, "forward"),
+            r"out of GPU memory with 4 triplets of .*, the largest 't1' with 55; lower",
+        ),
+        ((torch.optim.AdamW, "step"), r"out of GPU memory in the optimizer's update; train adap"),
+    ],
+)
+def test_out_of_memory_says_what_to_change(
+    small_folder: Path, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str], message: str
+) -> None:
     recipe = make_recipe(small_folder, latent="null")
     model = build_model(recipe)
     module = SelfForcing(model, recipe)
@@ -343,7 +355,7 @@ def test_out_of_memory_names_the_batch(small_folder: Path, monkeypatch: pytest.M
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(VideoLatent, "forward", full)
+    monkeypatch.setattr(*where, full)
     steps = train_steps(
         module,
         make_optimizer(module, recipe.training),
@@ -353,10 +365,7 @@ def test_out_of_memory_names_the_batch(small_folder: Path, monkeypatch: pytest.M
         first_step=0,
         total_steps=2,
     )
-    with pytest.raises(
-        ResourceError,
-        match=r"step 1: out of GPU memory with 4 triplets of .*, the largest 't1' with 55; lower",
-    ):
+    with pytest.raises(ResourceError, match=f"step 1: {message}"):
         next(steps)
 
 

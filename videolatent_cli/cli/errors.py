@@ -17,14 +17,22 @@ _DISK_PROBLEMS = {
     "Permission denied": "may not be written or read by this user; name another folder",
 }
 """What the system says of a disk, also inside the words of a database, and what to do."""
+_MEMORY_PROBLEMS = ("out of memory", "can't allocate memory", "Unable to allocate")
+"""What torch says of a GPU's memory and of the machine's, and numpy."""
 
 
-def disk_problem(error: OSError | RuntimeError) -> ResourceError | None:
-    """Return what is wrong with a disk in one line; None for any other error."""
+def resource_problem(error: OSError | RuntimeError | MemoryError) -> ResourceError | None:
+    """Return what is wrong with disk or memory in one line; None for any other error."""
     for words, advice in _DISK_PROBLEMS.items():
         if words in str(error):
             where = getattr(error, "filename", None) or "disk"
             return ResourceError(f"{where}: {advice}")
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY_PROBLEMS):
+        said = str(error).partition("\n")[0].rstrip(".") or "no more was to be had"
+        return ResourceError(
+            f"memory: {said}; take fewer frames or pixels (video.max_frames, video.max_pixels), "
+            "or end what else needs memory"
+        )
     return None
 
 
@@ -46,8 +54,8 @@ class ErrorGroup(TyperGroup):
             # The reader has gone; Python must not complain again while it closes stdout.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
-        except (OSError, RuntimeError) as error:
-            problem = disk_problem(error)
+        except (OSError, RuntimeError, MemoryError) as error:
+            problem = resource_problem(error)
             if problem is None:
                 raise
             typer.echo(f"error: {problem}", err=True)

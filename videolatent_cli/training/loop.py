@@ -101,7 +101,10 @@ def train_steps(  # noqa: PLR0913 - what a training is made of
                     for place, batch in islice(batches, len(mine))
                 ]
             )
-            norms = _update(module, optimizer, schedule(step), training, micro, processes)
+            try:
+                norms = _update(module, optimizer, schedule(step), training, micro, processes)
+            except torch.OutOfMemoryError:
+                raise _no_room_to_update(step) from None
             seconds = time.perf_counter() - started
             rate = optimizer.param_groups[0]["lr"]
             yield _result(module, step + 1, micro, rate, norms, seconds)
@@ -208,7 +211,17 @@ def _out_of_memory(step: int, batch: Batch) -> ResourceError:
     return ResourceError(
         f"step {step + 1}: out of GPU memory with {len(sizes)} triplets of {batch.num_tokens} "
         f"tokens in all, the largest '{batch.names[largest]}' with {sizes[largest]}; lower "
-        "training.videos_per_batch or tokens_per_batch, video.max_pixels or video.max_frames"
+        "training.videos_per_batch or tokens_per_batch, lower video.max_pixels or "
+        "video.max_frames, or set training.recompute_prefix"
+    )
+
+
+def _no_room_to_update(step: int) -> ResourceError:
+    """Return the error of weights that are too many to be trained, whatever the batch."""
+    return ResourceError(
+        f"step {step + 1}: out of GPU memory in the optimizer's update; train adapters "
+        "(backbone.train: lora), or share its state (--nproc) and the weights "
+        "(training.shard_weights) among processes"
     )
 
 
