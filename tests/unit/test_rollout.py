@@ -249,7 +249,7 @@ def test_an_answer_run_with_the_end_marker_is_one_run_after_it(
     one = model.backbone.logits(together.answer_hidden)
     assert one.shape == two.shape
     assert torch.allclose(one, two, atol=1e-5)
-    assert torch.equal(together.before_end, after.before_end)
+    assert torch.equal(together.latent_state.next_position, after.latent_state.next_position)
     assert torch.equal(together.state.next_position, after.state.next_position)
     for (k, v), (ok, ov) in zip(together.state.layers, after.state.layers, strict=True):
         assert torch.allclose(k, ok, atol=1e-5)
@@ -268,7 +268,7 @@ def test_bottleneck_sees_the_video_only_through_the_latents(
     changed = model.think(model.open(make_batch(model, (7,))))
 
     def blind(seen: Rollout, asked: Batch) -> torch.Tensor:
-        state = seen.latent_state()
+        state = seen.latent_state
         assert state.length == LATENT.num_latents
         if view == "question":
             state = model._question_alone(asked, seen).joined(state)

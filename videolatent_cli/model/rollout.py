@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -34,18 +34,13 @@ class Rollout:
     """State after the question, before the markers."""
     state: State
     """State after the end marker."""
-    before_end: Int[Tensor, " batch"]
-    """Next position before the end marker."""
+    latent_state: State
+    """State of the latents alone, which goes on before the end marker."""
 
     @property
     def end_hidden(self) -> Float[Tensor, "batch 1 dim"]:
         """Last hidden state at the end marker."""
         return self.answer_hidden[:, :1]
-
-    def latent_state(self) -> State:
-        """Return the state of the latents alone, which goes on before the end marker."""
-        stop = self.state.length - 1
-        return self.state.window(stop - self.latents.shape[1], stop, self.before_end)
 
 
 def roll_out(  # noqa: PLR0913 - the arguments of the mathematics
@@ -132,6 +127,7 @@ class _Ending:
     ) -> Rollout:
         """Return the rollout whose last pass ended with this."""
         following = self.length - 1
+        stop = out.state.length - self.length
         before_end = out.state.next_position - self.moves.sum(1)
         after_end = before_end + self.moves[:, 0].long()
         return Rollout(
@@ -140,8 +136,8 @@ class _Ending:
             by_layer=tuple(layer[:, : layer.shape[1] - following] for layer in by_layer),
             answer_hidden=out.hidden[:, -self.length :],
             question_state=question_state,
-            state=out.state.window(0, out.state.length - following, after_end),
-            before_end=before_end,
+            state=out.state.window(0, stop + 1, after_end),
+            latent_state=out.state.window(stop - latents.shape[1], stop, before_end),
         )
 
 

@@ -155,7 +155,7 @@ class VideoLatent(nn.Module):
             seen = thought_states(self.hindsight(batch, rollout, teacher, layers), rollout)
         blind = None
         if bottleneck is not None:
-            state = rollout.latent_state()
+            state = rollout.latent_state
             if bottleneck == "question":
                 state = self._question_alone(batch, rollout).joined(state)
             blind = self._bottleneck_logits(batch, state, answers)
