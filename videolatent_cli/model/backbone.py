@@ -103,9 +103,7 @@ class Backbone(nn.Module, ABC):
         return self.geometry.groups(num_frames), height_px // patch, width_px // patch
 
     def deep_inputs(
-        self,
-        visual: Bool[Tensor, "video seq"],
-        features: list[VideoFeatures],
+        self, visual: Bool[Tensor, "video seq"], features: list[VideoFeatures]
     ) -> dict[str, Any]:
         """Return what the language model takes besides embeddings where there is a video."""
         return {}
@@ -266,14 +264,17 @@ class Backbone(nn.Module, ABC):
         several packed texts; such calls get a mask.
         """
         full_mask = torch.cat((state.mask, mask), 1)
-        past: Any = DynamicCache(list(state.layers), config=self.language_model.config)
-        out = self.language_model(
+        decoder = self.language_model
+        past: Any = DynamicCache(list(state.layers), config=decoder.config)
+        # Its name is `cache` since transformers 5.24.
+        name = "cache" if "cache" in signature(decoder.forward).parameters else "past_key_values"
+        out = decoder(
             inputs_embeds=embeds,
             attention_mask=None if in_order and bool(full_mask.all()) else full_mask.long(),
             position_ids=positions,
             use_cache=True,
             output_hidden_states=bool(layers),
-            **{_state_argument(self.language_model): past},
+            **{name: past},
             **deep,
         )
         kept = tuple((layer.keys, layer.values) for layer in past.layers)
@@ -297,8 +298,3 @@ class Backbone(nn.Module, ABC):
             if "lora_" in name:
                 raise AssertionError(f"adapters must stay out of the vision tower, got {name}")
             parameter.requires_grad_(recipe.train_vision)
-
-
-def _state_argument(decoder: nn.Module) -> str:
-    """Return what a decoder calls its keys and values: `cache` since transformers 5.24."""
-    return "cache" if "cache" in signature(decoder.forward).parameters else "past_key_values"
