@@ -1,6 +1,7 @@
 """The real command line: in this process for messages, as a subprocess for kills and signals."""
 
 import json
+import mmap
 import os
 import random
 import shutil
@@ -268,6 +269,7 @@ def test_mistakes_give_one_line_and_their_code(
         (torch.empty, "DefaultCPUAllocator: can't allocate memory"),
         (partial(np.empty, dtype=np.uint8), "memory: Unable to allocate 1.00 EiB"),
         (bytearray, "memory: no more was to be had; take fewer frames or pixels"),
+        (lambda size: mmap.mmap(-1, size), "memory: [Errno 12] Cannot allocate memory; take"),
     ],
 )
 def test_memory_that_runs_out_is_one_line(

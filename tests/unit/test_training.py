@@ -339,7 +339,8 @@ def test_a_loss_that_is_not_finite_stops(small_folder: Path) -> None:
     [
         (
             (VideoLatent, "forward"),
-            r"out of GPU memory with 4 triplets of .*, the largest 't1' with 55; lower",
+            r"out of GPU memory with 4 triplets of .*, the largest 't1' with 55; lower .*videos_per_"
+            r"batch or .*, lower video.max_pixels or .*, or set training.recompute_prefix$",
         ),
         ((torch.optim.AdamW, "step"), r"out of GPU memory in the optimizer's update; train adap"),
     ],

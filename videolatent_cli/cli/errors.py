@@ -17,8 +17,8 @@ _DISK_PROBLEMS = {
     "Permission denied": "may not be written or read by this user; name another folder",
 }
 """What the system says of a disk, also inside the words of a database, and what to do."""
-_MEMORY_PROBLEMS = ("out of memory", "can't allocate memory", "Unable to allocate")
-"""What torch says of a GPU's memory and of the machine's, and numpy."""
+_MEMORY_PROBLEMS = ("out of memory", "can't allocate memory", "Cannot allocate memory")
+"""What torch says of a GPU's memory and of the machine's, and the system; else it is its type."""
 
 
 def resource_problem(error: OSError | RuntimeError | MemoryError) -> ResourceError | None:
