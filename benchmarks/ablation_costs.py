@@ -46,8 +46,9 @@ def step_seconds(rows: list[str], preset: str) -> dict[str, float]:
 
 def _steps(row: str, preset: str, folder: Path) -> Iterator[StepResult]:
     """Train a row on a few videos."""
-    path, _, overrides = recipe_of(row, preset, 0)
-    few = ["data.num_videos=8", "data.num_eval_videos=1", f"training.max_steps={STEPS}"]
+    path, whole, overrides = recipe_of(row, preset, 0)
+    count = max(8, whole.training.videos_per_batch)
+    few = [f"data.num_videos={count}", "data.num_eval_videos=1", f"training.max_steps={STEPS}"]
     recipe = load_recipe(path, [*overrides, *few])
     model = build_model(recipe)
     prepared, _ = prepare(recipe, model, folder, folder)
