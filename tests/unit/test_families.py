@@ -1,6 +1,7 @@
 """Every family against transformers' own forward and prompts, and through our own identities."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch.nn.functional import normalize
+from torch.nn.functional import cosine_similarity, normalize
 from transformers.models.internvl.processing_internvl import InternVLProcessor
 from transformers.models.llava_onevision.processing_llava_onevision import LlavaOnevisionProcessor
 from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
@@ -19,7 +20,9 @@ from transformers.models.smolvlm.processing_smolvlm import SmolVLMProcessor
 from tests.factories import make_recipe, make_video, one_row, write_jsonl
 from tests.families import FAMILIES, write_family
 from videolatent_cli.errors import EnvironmentProblemError
+from videolatent_cli.model import load as load_module
 from videolatent_cli.model import recompute
+from videolatent_cli.model.attention import _obstacle
 from videolatent_cli.model.backbone import Backbone
 from videolatent_cli.model.batch import Batch, Example, Prompter
 from videolatent_cli.model.cached import features_row, row_features
@@ -202,6 +205,52 @@ def test_videos_encoded_together_equal_each_alone(folder: Path) -> None:
         for frames, together in zip(pair, backbone.encode_videos(pair), strict=True):
             alone = backbone.encode_video(frames)
             assert torch.allclose(alone.embeds, together.embeds, atol=1e-5)
+
+
+def answered(
+    folder: Path, kernel: str, device: str, dtype: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of the answers through the rollout, and all gradients in one row."""
+    recipe = BackboneRecipe(model=str(folder), train="full", attention=kernel, dtype=dtype)
+    backbone = load_backbone(recipe, device)
+    backbone.make_trainable(recipe)
+    torch.manual_seed(0)
+    model = VideoLatent(backbone, LATENT).eval()
+    batch = make_batch(backbone).to(backbone.device)
+    out = model(batch, bottleneck="question")
+    assert out.bottleneck_logits is not None
+    losses = [
+        answer_loss(logits, batch.answer.ids, batch.answer.mask)
+        for logits in (out.answer_logits, out.bottleneck_logits)
+    ]
+    torch.stack(losses).sum().backward()
+    learned = [p.grad.float().flatten() for p in model.parameters() if p.grad is not None]
+    return out.answer_logits.detach().float()[batch.answer.mask], torch.cat(learned)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    not torch.cuda.is_available() and "REQUIRE_GPU" not in os.environ, reason="there is no GPU"
+)
+@pytest.mark.parametrize("kernel", ["flash_attention_2", "flash_attention_3", "flash_attention_4"])
+def test_flash_attention_answers_and_learns_as_sdpa(folder: Path, kernel: str) -> None:
+    if _obstacle(kernel, "cuda") and kernel != "flash_attention_2":
+        pytest.skip(f"{kernel}: {_obstacle(kernel, 'cuda')}")
+    plain, found = (answered(folder, name, "cuda", "bfloat16") for name in ("sdpa", kernel))
+    for wanted, got in zip(plain, found, strict=True):
+        assert cosine_similarity(got, wanted, dim=0 if wanted.ndim == 1 else -1).min() > 0.98
+    assert (found[0] - plain[0]).abs().max() < 0.05 * plain[0].abs().max()
+
+
+def test_another_kernel_answers_and_learns_as_sdpa(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs on any machine of the test above: attention written out, in float32."""
+    plain = answered(folder, "sdpa", "cpu", "float32")
+    monkeypatch.setattr(load_module, "choose_attention", lambda *_: "eager")
+    found = answered(folder, "auto", "cpu", "float32")
+    for wanted, got in zip(plain, found, strict=True):
+        assert torch.allclose(got, wanted, rtol=1e-3, atol=1e-5)
 
 
 def test_a_prefix_that_is_computed_again_gives_the_same_gradients(
