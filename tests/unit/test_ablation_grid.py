@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ablation_cells, ablation_costs, ablation_leaks, ablation_tables
-from benchmarks.ablation_cells import (
+from benchmarks.ablation import cells as ablation_cells
+from benchmarks.ablation import costs as ablation_costs
+from benchmarks.ablation import leaks as ablation_leaks
+from benchmarks.ablation import run
+from benchmarks.ablation import tables as ablation_tables
+from benchmarks.ablation.cells import (
     ABLATIONS,
     Asked,
     Cell,
@@ -19,9 +23,9 @@ from benchmarks.ablation_cells import (
     questions,
     recipe_of,
 )
-from benchmarks.ablation_leaks import Guess, guesses, leaks
-from benchmarks.ablation_plot import draw
-from benchmarks.ablation_tables import gain, run
+from benchmarks.ablation.leaks import Guess, guesses, leaks
+from benchmarks.ablation.plot import draw
+from benchmarks.ablation.tables import gain
 from videolatent_cli.data.eventworld.world import Event, Kind, State, World
 from videolatent_cli.data.triplets import Triplet
 from videolatent_cli.recipe import resolved

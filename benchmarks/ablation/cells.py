@@ -18,7 +18,7 @@ from videolatent_cli.recipe import Recipe, is_same, load_recipe
 from videolatent_cli.recipe.data_schema import EventWorldData
 from videolatent_cli.shipped import shipped_recipe, shipped_recipes
 
-FOLDER = Path(__file__).parents[1] / "docs" / "ablation"
+FOLDER = Path(__file__).parents[2] / "docs" / "ablation"
 SPLITS = ("test_iid", "test_program", "test_pair", "test_long", "test_crowd", "test_look")
 MAIN = (
     "sft",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import mean
 
-from benchmarks.ablation_cells import (
+from benchmarks.ablation.cells import (
     ABLATIONS,
     LAST,
     MAIN,
@@ -16,9 +16,9 @@ from benchmarks.ablation_cells import (
     questions,
     recipe_of,
 )
-from benchmarks.ablation_costs import answer_steps, step_seconds
-from benchmarks.ablation_leaks import leaks
-from benchmarks.ablation_plot import draw
+from benchmarks.ablation.costs import answer_steps, step_seconds
+from benchmarks.ablation.leaks import leaks
+from benchmarks.ablation.plot import draw
 from benchmarks.measure import table
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 

@@ -10,7 +10,7 @@ from statistics import mean
 
 from transformers import AutoTokenizer
 
-from benchmarks.ablation_cells import recipe_of
+from benchmarks.ablation.cells import recipe_of
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.data.triplets import with_rationale
 from videolatent_cli.model.load import build_model

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks import ablation_cells
-from benchmarks.ablation_cells import SPLITS, Cell, Part
+from benchmarks.ablation import cells as cells_module
+from benchmarks.ablation.cells import SPLITS, Cell, Part
 from videolatent_cli.evaluation.statistics import Accuracy
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def draw(preset: str, rows: dict[str, list[Cell]]) -> Path:
     grid = figure.subplots(2, 3, sharey=True).flatten()
     for axes, split in zip(grid, SPLITS, strict=True):
         _panel(axes, Part(preset, split), rows)
-    path = ablation_cells.FOLDER / f"{preset}.svg"
+    path = cells_module.FOLDER / f"{preset}.svg"
     with mpl.rc_context({"svg.hashsalt": preset, "svg.fonttype": "none"}):
         figure.savefig(path, metadata={"Date": None})
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.ablation_cells import LEAKS, Cell, recipe_of
+from benchmarks.ablation.cells import LEAKS, Cell, recipe_of
 from benchmarks.measure import table
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.data.eventworld.world import World

@@ -15,7 +15,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.ablation_cells import (
+from benchmarks.ablation.cells import (
     ABLATIONS,
     FOLDER,
     LEAKS,
@@ -28,14 +28,12 @@ from benchmarks.ablation_cells import (
     load_cell,
     recipe_of,
 )
-from benchmarks.ablation_tables import run, share
+from benchmarks.ablation.tables import share
 from videolatent_cli.evaluation.evaluate import Judged
 from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
 from videolatent_cli.pipeline.rundir import RunDir
 from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.recipe import recipe_hash, resolved
-
-__all__ = ["measure", "run"]
 
 
 def measure(row: str, preset: str, seed: int, runs_dir: Path, cache_dir: Path, device: str) -> Cell:
