@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +23,17 @@ from videolatent_cli.recipe.schema import Loss
 from videolatent_cli.training.step import SelfForcing
 from videolatent_cli.video.frames import FrameBatch
 
-BATCHES, FRAMES = (8, 16), 32
+
+class Size(NamedTuple):
+    """What a batch holds."""
+
+    videos: int
+    frames: int
+    questions: int
+    """Of each video."""
+
+
+SIZES = (Size(8, 32, 1), Size(16, 32, 1), Size(2, 32, 8), Size(2, 64, 8), Size(2, 128, 8))
 QUESTION = (
     "where did the object go that moved right after the object that moved right after the red "
     "square moved ? "
@@ -47,19 +58,18 @@ def make_backbone(folder: Path) -> Backbone:
     return backbone
 
 
-def make_batch(backbone: Backbone, size: int) -> Batch:
-    """One triplet a video, about 300 positions each."""
+def make_batch(backbone: Backbone, size: Size) -> Batch:
+    """Random frames of 64x64, about 8 positions each."""
     random = np.random.default_rng(0)
     prompter = Prompter(backbone)
+    shape = (size.frames, 64, 64, 3)
     frames = [
-        FrameBatch(
-            random.integers(0, 256, (FRAMES, 64, 64, 3), dtype=np.uint8), np.arange(FRAMES) / 4
-        )
-        for _ in range(size)
+        FrameBatch(random.integers(0, 256, shape, dtype=np.uint8), np.arange(size.frames) / 4)
+        for _ in range(size.videos)
     ]
     with torch.no_grad():
         features = [backbone.encode_video(f) for f in frames]
-    examples = [[Example(QUESTION, "red circle move up")] for _ in features]
+    examples = [[Example(QUESTION, "red circle move up")] * size.questions for _ in features]
     return prompter.collate(features, examples)
 
 
@@ -127,17 +137,17 @@ def run() -> str:
     sft = parse_recipe("version: 1\ndata: {type: eventworld}\n", "sft", ["latent=null"])
     latent, plain = VideoLatent(backbone, ours.latent), VideoLatent(backbone, None)
     full, simple = SelfForcing(latent, ours), SelfForcing(plain, sft)
-    tables = [_table(batch, simple, full) for batch in (make_batch(backbone, n) for n in BATCHES)]
+    tables = [_table(size, make_batch(backbone, size), simple, full) for size in SIZES]
     parameters = sum(p.numel() for p in backbone.language_model.parameters()) / 1e6
     return (
-        f"## Training step\n\nLanguage model of {parameters:.1f} M parameters, triplets of about "
-        "300 positions (one video each, cached features), 2 blocks of 4 latents, "
+        f"## Training step\n\nLanguage model of {parameters:.1f} M parameters, cached features, "
+        "2 blocks of 4 latents, "
         f"{torch.get_num_threads()} threads. Bar: full objective at most 1.3x plain SFT. "
         "`python -m benchmarks training_step`\n\n" + "\n\n".join(tables)
     )
 
 
-def _table(batch: Batch, simple: SelfForcing, full: SelfForcing) -> str:
+def _table(size: Size, batch: Batch, simple: SelfForcing, full: SelfForcing) -> str:
     """Measure one size of batch."""
     pair = LossWeights(0.5, 0.1, 0.0)
     work = {
@@ -156,7 +166,7 @@ def _table(batch: Batch, simple: SelfForcing, full: SelfForcing) -> str:
         applied * seconds[BOTTLENECK] + (1 - applied) * seconds[PAIR]
     )
     base = seconds["plain SFT"]
-    size = len(batch.video_index)
     rows = [[name, f"{1000 * s:.0f}", f"{s / base:.2f}"] for name, s in seconds.items()]
-    head = f"{size} triplets, {batch.num_tokens / size:.0f} positions each"
+    positions, words = batch.head.mask.shape[1], batch.question.mask.shape[1]
+    head = f"{size.videos} videos of {positions} positions, each with {size.questions} x {words}"
     return table([head, "wall ms", "over plain SFT"], rows)

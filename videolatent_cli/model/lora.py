@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from peft import LoraConfig, get_peft_model
-
 if TYPE_CHECKING:
     from peft import PeftModel
     from torch import nn
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
 
 def with_lora(model: nn.Module, decoder: str, recipe: Lora) -> PeftModel:
     """Return a model whose decoder has adapters on attention and MLP; they alone learn."""
+    from peft import LoraConfig, get_peft_model  # seconds to import, for recipes with LoRA alone
+
     lora = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
