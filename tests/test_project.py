@@ -94,7 +94,7 @@ def test_ablation_recipes_differ_from_the_whole_method_only_in_what_they_name() 
         "sft": "latent loss training.max_steps",
         "lean": "latent loss training.max_steps",
         "single": "latent loss training.max_steps training.videos_per_batch "
-        "training.triplets_per_video",
+        "training.triplets_per_video training.gradient_accumulation_steps",
         "markers": "latent loss",
         "pause": "latent loss",
         "coconut": "latent loss",

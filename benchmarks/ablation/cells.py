@@ -58,6 +58,8 @@ PRESETS: dict[str, tuple[int, list[str]]] = {
 LAST = 50
 """Steps that the end of a training is judged by."""
 ABLATIONS = ("off", "markers", "mean", "shuffle", "noise")
+SHALLOW, DEEP = range(1, 3), range(3, 6)
+"""Numbers of hops."""
 
 
 class Asked(NamedTuple):
@@ -139,22 +141,22 @@ def load_rows(preset: str) -> dict[str, list[Cell]]:
 
 @dataclass(frozen=True)
 class Part:
-    """Some questions of a split: those of 3 hops and more, or of fewer."""
+    """Some questions of a split: those of some numbers of hops."""
 
     preset: str
     split: str
-    deep: bool = True
+    hops: range = DEEP
 
     def videos(self) -> list[str]:
         """Return the video of each question."""
         asked = questions(self.preset, self.split)
-        return [one.video for one in asked if (one.hops >= 3) == self.deep]
+        return [one.video for one in asked if one.hops in self.hops]
 
     def right(self, cell: Cell, name: str = "on") -> list[bool]:
         """Return which questions a cell answers rightly under an ablation."""
         asked = questions(self.preset, self.split)
         answers = zip(cell.splits[self.split][name], asked, strict=True)
-        return [bit == "1" for bit, one in answers if (one.hops >= 3) == self.deep]
+        return [bit == "1" for bit, one in answers if one.hops in self.hops]
 
     def pooled(self, cells: list[Cell], name: str = "on") -> list[bool]:
         """Return the same for several seeds, one after the other."""

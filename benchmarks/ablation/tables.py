@@ -6,8 +6,10 @@ from statistics import mean
 
 from benchmarks.ablation.cells import (
     ABLATIONS,
+    DEEP,
     LAST,
     MAIN,
+    SHALLOW,
     SINGLE,
     SPLITS,
     Cell,
@@ -44,7 +46,7 @@ def _points(found: Difference | None) -> str:
 
 def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
     """Return one split: each row against plain SFT of equal steps and of equal time."""
-    deep, shallow = Part(preset, split), Part(preset, split, deep=False)
+    deep, shallow = Part(preset, split), Part(preset, split, SHALLOW)
     lines = [
         [
             row,
@@ -71,42 +73,48 @@ def _single(preset: str, rows: dict[str, list[Cell]]) -> str:
         return ""
     lines = []
     for split in full[0].splits:
-        deep, shallow = Part(preset, split), Part(preset, split, deep=False)
+        deep, shallow = Part(preset, split), Part(preset, split, SHALLOW)
         shares = [share(deep.pooled(cells)) for cells in (full, sft)]
         gains = [_points(gain(full, sft, part)) for part in (deep, shallow)]
-        lines.append([split, *shares, *gains])
+        lines.append([split, *shares, *gains, _points(gain(full, rows.get("full", []), deep))])
     steps = [recipe_of(row, preset, 0)[1].training.max_steps for row in SINGLE]
     return (
         "### One question a video in a batch\n\nThe whole method, and plain fine-tuning of as much "
         f"time ({steps[0]:,} and {steps[1]:,} steps; what a step costs is below), "
-        f"{len(full)} and {len(sft)} seeds.\n\n"
+        f"{len(full)} and {len(sft)} seeds; "
+        "last, over `full`, whose batches have as many questions, eight of a video.\n\n"
         + table(
-            ["split", *(f"3-5 hops, {row}" for row in SINGLE), "3-5 gained", "1-2 gained"], lines
+            [
+                "split",
+                *(f"3-5 hops, {row}" for row in SINGLE),
+                "3-5 gained",
+                "1-2 gained",
+                "3-5 over full",
+            ],
+            lines,
         )
     )
 
 
 def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
     """Return what replacing the latents costs on the deep questions of test_iid."""
-    part = Part(preset, "test_iid")
+    columns = {name: (name, DEEP) for name in ABLATIONS}
+    columns["shuffle, 3 hops alone"] = ("shuffle", range(3, 4))
+    asked = [(name, Part(preset, "test_iid", hops)) for name, hops in columns.values()]
     lines = [
-        [
-            row,
-            *(
-                _points(
-                    paired_difference(
-                        part.pooled(cells), part.pooled(cells, name), part.videos() * len(cells)
-                    )
-                )
-                for name in ABLATIONS
-            ),
-        ]
+        [row, *(_lost(cells, name, part) for name, part in asked)]
         for row, cells in rows.items()
         if set(ABLATIONS) <= cells[0].splits["test_iid"].keys()
     ]
     return "### Points lost on 3-5 hops of test_iid when the latents are replaced\n\n" + table(
-        ["recipe", *ABLATIONS], lines
+        ["recipe", *columns], lines
     )
+
+
+def _lost(cells: list[Cell], name: str, part: Part) -> str:
+    """Return the points that an ablation costs."""
+    videos = part.videos() * len(cells)
+    return str(paired_difference(part.pooled(cells), part.pooled(cells, name), videos))
 
 
 def _latents(rows: dict[str, list[Cell]]) -> str:
@@ -134,8 +142,8 @@ def _latents(rows: dict[str, list[Cell]]) -> str:
 
 
 def _families(preset: str, rows: dict[str, list[Cell]]) -> str:
-    """Return the main rows' accuracy on each family of test_iid, without intervals."""
-    rows = {row: cells for row, cells in rows.items() if row in MAIN}
+    """Return the accuracy of the main rows on each family of test_iid, without intervals."""
+    rows = {row: cells for row, cells in rows.items() if row in (*MAIN, *SINGLE)}
     asked = questions(preset, "test_iid")
     lines = []
     for hops, family in sorted({(one.hops, one.family) for one in asked}):

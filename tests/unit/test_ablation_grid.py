@@ -30,7 +30,7 @@ from videolatent_cli.data.eventworld.world import Event, Kind, State, World
 from videolatent_cli.data.triplets import Triplet
 from videolatent_cli.recipe import resolved
 
-DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", deep=False)
+DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", ablation_cells.SHALLOW)
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +101,7 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert "| full | 1 | 1.000 [0.21, 1.00] | 0.667 [0.21, 0.94] | +66.7 [" in page
     single = next(line for line in page.splitlines() if line.startswith("| test_iid |"))
     assert single.startswith("| test_iid | 1.000 [0.44, 1.00] | 0.667 [0.21, 0.94] | +33.3 [")
-    assert single.endswith("| -100.0 [-100.0, -100.0] |")
+    assert single.endswith("| -100.0 [-100.0, -100.0] | +33.3 [0.0, 50.0] |")  # over sft, full
     assert "| single_full |" not in page.split("### One question")[0]
     assert "| full | +66.7 [" in page.split("latents are replaced")[1]
     assert "| pair |" not in page
