@@ -42,7 +42,7 @@ MAIN = (
 )
 LEAKS = ("leak_nothing", "leak_ends", "leak_shuffled")
 SINGLE = ("single_full", "single_sft")
-"""With one question a video in a batch; compared with each other only."""
+"""With one question a video in a batch; they have a table of their own."""
 PRESETS: dict[str, tuple[int, list[str]]] = {
     "cpu": (1, []),
     "gpu": (

@@ -78,10 +78,11 @@ def _single(preset: str, rows: dict[str, list[Cell]]) -> str:
         gains = [_points(gain(full, sft, part)) for part in (deep, shallow)]
         lines.append([split, *shares, *gains, _points(gain(full, rows.get("full", []), deep))])
     steps = [recipe_of(row, preset, 0)[1].training.max_steps for row in SINGLE]
+    seconds = [mean(cell.train_seconds for cell in cells) for cells in (full, sft)]
     return (
         "### One question a video in a batch\n\nThe whole method, and plain fine-tuning of as much "
-        f"time ({steps[0]:,} and {steps[1]:,} steps; what a step costs is below), "
-        f"{len(full)} and {len(sft)} seeds; "
+        f"time ({steps[0]:,} and {steps[1]:,} steps; {seconds[0]:,.0f} and {seconds[1]:,.0f} s, "
+        f"trained side by side), {len(full)} and {len(sft)} seeds; "
         "last, over `full`, whose batches have as many questions, eight of a video.\n\n"
         + table(
             [

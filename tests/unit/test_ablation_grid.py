@@ -103,7 +103,10 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     assert single.startswith("| test_iid | 1.000 [0.44, 1.00] | 0.667 [0.21, 0.94] | +33.3 [")
     assert single.endswith("| -100.0 [-100.0, -100.0] | +33.3 [0.0, 50.0] |")  # over sft, full
     assert "| single_full |" not in page.split("### One question")[0]
-    assert "| full | +66.7 [" in page.split("latents are replaced")[1]
+    lost = page.split("latents are replaced")[1].split("###")[0]
+    assert "| full | +66.7 [" in lost
+    assert lost.count("| +100.0 [100.0, 100.0] |\n") == 2  # the question of 3 hops, in both rows
+    assert "steps; 9 and 9 s, trained side by side), 1 and 1 seeds" in page
     assert "| pair |" not in page
     assert "| full | 0.25 |  |  |  |  |  | 2.00 |" in page
     costs = dict(row[2:].split(" | ", 1) for row in page.split("Cost of")[1].splitlines()[6:8])
