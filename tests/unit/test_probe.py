@@ -62,6 +62,7 @@ def test_every_failure_has_an_alarm_at_its_threshold() -> None:
     assert diagnose(GOOD | {"similarity_between": 0.91})[0].raised
     assert not diagnose(GOOD | {"teacher_gain": -2.0})[7].raised
     assert diagnose(GOOD | {"scale": 0.004})[8].raised
+    assert not diagnose(GOOD | {"scale": 0.02})[8].raised
 
 
 def test_what_was_not_measured_raises_nothing() -> None:

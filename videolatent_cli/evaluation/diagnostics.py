@@ -140,7 +140,7 @@ FAILURES = (
     ),
 )
 """Choice: the alarms are first guesses, but for F8 and F9. In the grid (docs/lab_notes.md) latents
-that carry answers end at scales of 0.01 to 12, with teachers that know less than the student."""
+that carry answers end at scales of 0.02 to 8, with teachers that know less than the student."""
 
 
 def diagnose(measured: Mapping[str, float]) -> list[Diagnostic]:
