@@ -11,8 +11,8 @@ from videolatent_cli.model.load import build_model
 from videolatent_cli.objectives import answer_loss
 from videolatent_cli.pipeline.prepare import prepare
 from videolatent_cli.recipe import load_recipe
-from videolatent_cli.shipped import shipped_recipe
-from videolatent_cli.training.feed import collate_groups, make_groups
+from videolatent_cli.recipe.shipped import shipped_recipe
+from videolatent_cli.training.groups import collate_groups, make_groups
 
 _DATA = ["data.families=['1-2 hops']", "data.num_videos=1", "data.num_eval_videos=16"]
 _NO_BLOCKS = ["latent.num_blocks=0", "loss.bottleneck_weight=0", "loss.diversity_weight=0"]

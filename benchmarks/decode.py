@@ -15,7 +15,7 @@ from benchmarks.measure import Cost, compare, table
 from videolatent_cli.video import decode
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
-from videolatent_cli.video.probe import probe
+from videolatent_cli.video.info import read_info
 from videolatent_cli.video.sampling import SamplingSpec
 
 SIZE = (420, 224)
@@ -56,7 +56,7 @@ def ours(path: Path, frames: int = 16) -> np.ndarray:
 
 def with_pyav(path: Path, frames: int = 16) -> None:
     """Sample with PyAV: seek where a key frame lies between, else decode on."""
-    times = spec(frames).times(probe(path).duration_seconds)
+    times = spec(frames).times(read_info(path).duration_seconds)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -128,7 +128,7 @@ def run() -> str:
     with tempfile.TemporaryDirectory() as folder:
         files = make_files(Path(folder))
         for path in files.values():
-            probe(path)
+            read_info(path)
         return _measure(files)
 
 

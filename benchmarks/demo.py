@@ -5,13 +5,14 @@ from pathlib import Path
 
 from benchmarks.measure import table
 from videolatent_cli.cli.demo import demo_tables
-from videolatent_cli.pipeline.demo import run_demo
+from videolatent_cli.pipeline.demo import DemoRequest, run_demo
+from videolatent_cli.runtime.machine import Machine
 
 
 def run() -> str:
     """Run the demo from the start and return the section; the folder `demo` stays to look at."""
     shutil.rmtree("demo", ignore_errors=True)
-    report = run_demo(Path("demo"), "cpu")
+    report = run_demo(DemoRequest(Path("demo")), Machine(device="cpu"))
     cost = f"{report.seconds:.0f} s and {report.peak_memory_bytes / 1e9:.2f} GB"
     tables = [table(columns, rows) for _, columns, rows in demo_tables(report)]
     return (

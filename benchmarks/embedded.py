@@ -14,7 +14,7 @@ from videolatent_cli.evaluation.evaluate import accuracy_by_category, evaluate
 from videolatent_cli.model.load import build_model
 from videolatent_cli.pipeline.prepare import prepare
 from videolatent_cli.recipe import parse_recipe
-from videolatent_cli.training.feed import make_groups
+from videolatent_cli.training.groups import make_groups
 
 RECIPE = """
 version: 1

@@ -18,13 +18,12 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 
 from benchmarks.measure import compare, table
-from videolatent_cli.data.prompts import question_text
+from videolatent_cli.data.triplets import question_text
+from videolatent_cli.model.backbones.pixels import patchify
 from videolatent_cli.model.batch import Batch, Example, Prompter
 from videolatent_cli.model.generate import generate
 from videolatent_cli.model.load import build_model
-from videolatent_cli.model.pixels import patchify
-from videolatent_cli.pipeline.feeds import make_feed
-from videolatent_cli.pipeline.prepare import prepare
+from videolatent_cli.pipeline.prepare import make_feed, prepare
 from videolatent_cli.recipe import Recipe, parse_recipe
 from videolatent_cli.training.loop import Feed, train_steps
 from videolatent_cli.training.optimizer import make_optimizer, make_schedule

@@ -13,25 +13,31 @@ from benchmarks.measure import compare, table
 from videolatent_cli.data.eventworld.files import render_dataset
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.data.eventworld.world import SHAPES
-from videolatent_cli.data.lexical import (
+from videolatent_cli.data.questions import AskedQuestion
+from videolatent_cli.data.records import write_records
+from videolatent_cli.data.triplets import Triplet, read_triplets
+from videolatent_cli.pipeline.answering.answerer import (
+    Answerer,
+    AnswerOptions,
+    Question,
+    load_clip,
+)
+from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
+from videolatent_cli.pipeline.library.embedders.lexical import (
     DIM,
     NAME,
     LexicalEmbedder,
     coverage,
     lexical_vectors,
 )
-from videolatent_cli.data.questions import AskedQuestion
-from videolatent_cli.data.records import write_records
-from videolatent_cli.data.triplets import Triplet, read_triplets
-from videolatent_cli.model.source import Clip
-from videolatent_cli.pipeline.answering import Answerer, Question, Style, load_clip
-from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
-from videolatent_cli.pipeline.library.index import IndexRequest, index
-from videolatent_cli.pipeline.models import open_model
+from videolatent_cli.pipeline.library.index import index
+from videolatent_cli.pipeline.library.scan import IndexRequest
+from videolatent_cli.pipeline.runs.trained_model import open_model
+from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import Manifest, SegmentRow
-from videolatent_cli.video.segments import FixedSegments
+from videolatent_cli.video.clip import Clip
 
 VIDEOS, QUESTIONS = 24, 10
 SEGMENTS, QUERIES = 100_000, 60
@@ -80,12 +86,12 @@ def _batch(folder: Path) -> float:
     cache = folder / "cache"
     trained = open_model(None, "cpu")
     source = trained.source(FeatureCache(cache))
-    one = Answerer(trained, Style())
+    one = Answerer(trained, AnswerOptions())
 
     def in_batch() -> None:
         (folder / "a.jsonl").unlink(missing_ok=True)
         request = BatchRequest(folder / "q.jsonl", folder / "a.jsonl", folder / "world")
-        answer_batch(request, None, cache, "cpu")
+        answer_batch(request, Machine(cache, "cpu"))
 
     def one_by_one() -> None:
         for triplet in triplets:
@@ -136,7 +142,7 @@ def _search(folder: Path) -> tuple[float, float, float]:
         scores = vectors @ vector
         tenth = np.sort(scores)[-10]
         hits = library.segments.search(10, vector)
-        near = [hit.segment for hit in hits] + [one for hit in hits for one in hit.alike]
+        near = [hit.segment for hit in hits] + [one for hit in hits for one in hit.near_duplicates]
         found = sorted((float(one.vector @ vector) for one in near), reverse=True)[:10]
         recalls.append(sum(score >= tenth - 1e-6 for score in found) / 10)
     return statistics.median(seconds), statistics.fmean(recalls), build
@@ -148,9 +154,10 @@ def _reindex(folder: Path) -> tuple[float, float]:
     many.mkdir()
     for number in range(FILES):
         shutil.copy(folder / "world/val/000000.mp4", many / f"{number:05d}.mp4")
-    request = IndexRequest((many,), folder / "library", FixedSegments(10.0))
-    first = index(request, None, folder / "cache", "cpu").seconds
-    return first, index(request, None, folder / "cache", "cpu").seconds
+    request = IndexRequest((many,), folder / "library")
+    machine = Machine(folder / "cache", "cpu")
+    first = index(request, machine).seconds
+    return first, index(request, machine).seconds
 
 
 def _threshold() -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from transformers import AutoModelForImageTextToText
 
 from benchmarks.measure import table
-from videolatent_cli.model.tiny import make_config, write_tiny_folder
+from videolatent_cli.model.backbones.tiny import make_config, write_tiny_folder
 
 STEPS = 4
 RECIPE = """version: 1

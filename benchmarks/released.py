@@ -12,12 +12,12 @@ from transformers import AutoModelForImageTextToText
 
 from benchmarks.measure import table
 from tests.families import FAMILIES, make_tokenizer
+from videolatent_cli.model.backbones.features import VideoFeatures
 from videolatent_cli.model.batch import Batch, Example, Prompter
-from videolatent_cli.model.features import VideoFeatures
 from videolatent_cli.model.load import build_model, sampling_of
 from videolatent_cli.recipe import Recipe, load_recipe
-from videolatent_cli.shipped import shipped_recipe
-from videolatent_cli.training.footprint import step_bytes
+from videolatent_cli.recipe.shipped import shipped_recipe
+from videolatent_cli.training.estimate import step_bytes
 
 if TYPE_CHECKING:
     from videolatent_cli.model.videolatent import VideoLatent
@@ -147,12 +147,12 @@ def measure(name: str, shape: Shape) -> list[str]:
     batch = batch_of(recipe, model, groups)
     parameters, decoder = weights(shape)
     again = 3 * (batch.question.ids.shape[1] + 16)  # student, teacher, bottleneck; latents, answer
-    positions = len(batch.names) * (batch.head.ids.shape[1] + again)
+    positions = len(batch.names) * (batch.video_prompt.ids.shape[1] + again)
     micro = recipe.training.gradient_accumulation_steps
     return [
         name,
         f"{parameters / 1e9:.2f}",
-        str(batch.head.ids.shape[1]),
+        str(batch.video_prompt.ids.shape[1]),
         str(len(batch.names)),
         f"{2 * parameters / 1e9:.1f}",
         f"{step / 1e9:.1f}",

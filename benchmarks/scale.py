@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from benchmarks.decode import SIZE, make_files, spec
 from benchmarks.measure import compare, table
-from videolatent_cli.pipeline.library.index import IndexRequest, index
+from videolatent_cli.pipeline.library.index import index
+from videolatent_cli.pipeline.library.scan import IndexRequest
+from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import Manifest, SegmentRow
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.segments import FixedSegments
 
 SEGMENT_SECONDS, FRAMES = 10.0, 16
 WINDOWS = [(start, start + SEGMENT_SECONDS) for start in (40.0, 1210.0, 2430.0, 3550.0)]
@@ -145,8 +146,8 @@ def _with_opencv(path: Path) -> None:
 
 def _index(folder: Path, path: Path) -> float:
     """Return the seconds that `vl index` takes for a segment."""
-    request = IndexRequest((path,), folder / "library", FixedSegments(SEGMENT_SECONDS))
-    report = index(request, None, folder / "cache", "cpu")
+    request = IndexRequest((path,), folder / "library", f"fixed:{SEGMENT_SECONDS:g}s")
+    report = index(request, Machine(folder / "cache", "cpu"))
     return report.seconds / report.segments
 
 

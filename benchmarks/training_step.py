@@ -11,10 +11,10 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from benchmarks.measure import compare, table
-from videolatent_cli.model.backbone import Backbone
+from videolatent_cli.model.backbones.base import Backbone
+from videolatent_cli.model.backbones.load import load_backbone
+from videolatent_cli.model.backbones.tiny import make_config, write_tiny_folder
 from videolatent_cli.model.batch import Batch, Example, Prompter
-from videolatent_cli.model.load import load_backbone
-from videolatent_cli.model.tiny import make_config, write_tiny_folder
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import LossWeights, answer_loss, bottleneck_probability
 from videolatent_cli.recipe import parse_recipe
@@ -84,7 +84,7 @@ def naive_loss(model: VideoLatent, batch: Batch) -> torch.Tensor:
     first = torch.cat((injection.start, injection.slots)).expand(rows, -1, -1)
     rest = first
     for block in range(injection.num_blocks):
-        question = model.open(batch)
+        question = model.prefill(batch)
         text = torch.cat((question.embeds, rest), 1)
         ones = torch.ones(rows, rest.shape[1], dtype=torch.bool)
         out = backbone.extend(text, question.state, torch.cat((question.mask, ones), 1))
@@ -92,14 +92,14 @@ def naive_loss(model: VideoLatent, batch: Batch) -> torch.Tensor:
         rest = torch.cat((rest, z), 1)
     end = injection.end.expand(rows, 1, -1)
     answers = backbone.embed(batch.answer.ids[:, :-1])
-    question = model.open(batch)
+    question = model.prefill(batch)
     text = torch.cat((question.embeds, rest, end, answers), 1)
     out = backbone.extend(text, question.state)
     logits = backbone.logits(out.hidden[:, -batch.answer.ids.shape[1] :])
     loss = answer_loss(logits, batch.answer.ids, batch.answer.mask)
     with torch.no_grad():
-        question = model.open(batch)
-        hint = backbone.embed(batch.hint.ids)
+        question = model.prefill(batch)
+        hint = backbone.embed(batch.teacher_hint.ids)
         text = torch.cat((question.embeds, hint, rest, end), 1)
         backbone.extend(text, question.state)
     blind = torch.cat(
@@ -167,6 +167,6 @@ def _table(size: Size, batch: Batch, simple: SelfForcing, full: SelfForcing) -> 
     )
     base = seconds["plain SFT"]
     rows = [[name, f"{1000 * s:.0f}", f"{s / base:.2f}"] for name, s in seconds.items()]
-    positions, words = batch.head.mask.shape[1], batch.question.mask.shape[1]
+    positions, words = batch.video_prompt.mask.shape[1], batch.question.mask.shape[1]
     head = f"{size.videos} videos of {positions} positions, {size.questions} x {words} of question"
     return table([head, "wall ms", "over plain SFT"], rows)

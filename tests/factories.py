@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText
 
-from videolatent_cli.model.backbone import Backbone
+from videolatent_cli.model.backbones.base import Backbone
+from videolatent_cli.model.backbones.load import load_backbone
+from videolatent_cli.model.backbones.tiny import make_config, write_tiny_folder
 from videolatent_cli.model.batch import Batch, Example, Padded, Prompter
-from videolatent_cli.model.load import load_backbone
-from videolatent_cli.model.tiny import make_config, write_tiny_folder
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.recipe import Recipe, parse_recipe
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
@@ -124,11 +124,11 @@ def one_row(batch: Batch, row: int) -> Batch:
 
     video = int(batch.video_index[row])
     return Batch(
-        head=cut(batch.head, video),
+        video_prompt=cut(batch.video_prompt, video),
         videos=(batch.videos[video],),
         video_index=torch.tensor([0]),
         question=cut(batch.question, row),
-        hint=cut(batch.hint, row),
+        teacher_hint=cut(batch.teacher_hint, row),
         answer=cut(batch.answer, row),
         names=batch.names[row : row + 1],
     )

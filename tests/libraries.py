@@ -5,23 +5,25 @@ from pathlib import Path
 
 import numpy as np
 
-from videolatent_cli.data.lexical import DIM
-from videolatent_cli.pipeline.answering import Question
-from videolatent_cli.pipeline.documents import Answer
-from videolatent_cli.pipeline.library.ask import LibraryStyle, ask_library
-from videolatent_cli.pipeline.library.index import IndexReport, IndexRequest, index
+from videolatent_cli.pipeline.answering.answer import Answer
+from videolatent_cli.pipeline.ask import AskRequest
+from videolatent_cli.pipeline.ask import ask as ask_pipeline
+from videolatent_cli.pipeline.library.ask import LibraryOptions
+from videolatent_cli.pipeline.library.embedders.lexical import DIM
+from videolatent_cli.pipeline.library.index import IndexReport, index
+from videolatent_cli.pipeline.library.scan import IndexRequest
 from videolatent_cli.pipeline.library.search import SearchRequest, search
+from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import Manifest, SegmentRow
-from videolatent_cli.video.segments import FixedSegments
 
 LIBRARY = Path("lib")
 
 
 def run(*paths: Path, **options: object) -> IndexReport:
     """Index as `vl index` does."""
-    request = IndexRequest(paths, LIBRARY, FixedSegments(10.0))
-    return index(replace(request, **options), None, Path("cache"), "cpu")
+    request = IndexRequest(paths, LIBRARY)
+    return index(replace(request, **options), Machine(device="cpu"))
 
 
 def names(query: str, **options: object) -> list[str]:
@@ -34,9 +36,11 @@ def ask(
     text: str, choices: tuple[str, ...] = (), sheet: Path | None = None, **options: object
 ) -> Answer:
     """Ask the library."""
-    how = replace(LibraryStyle(), **options)
-    asked = Question("q", text, choices)
-    return ask_library(LIBRARY, asked, how, None, Path("cache"), "cpu", sheet)
+    asked = {k: v for k, v in options.items() if k in ("options", "clips")}
+    chosen = {k: v for k, v in options.items() if k not in asked}
+    request = AskRequest(LIBRARY, text, choices=choices, sheet=sheet, **asked)
+    request = replace(request, library=replace(LibraryOptions(), **chosen))
+    return ask_pipeline(request, Machine(device="cpu")).answer
 
 
 def all_segments() -> list[SegmentRow]:

@@ -29,7 +29,7 @@ def commands() -> list[list[str]]:
     "code",
     [
         "import videolatent_cli.cli",
-        "import videolatent_cli.recipe.reference, videolatent_cli.shipped",
+        "import videolatent_cli.recipe.reference, videolatent_cli.recipe.shipped",
         "from typer.testing import CliRunner; from videolatent_cli.cli import app; "
         "assert CliRunner().invoke(app, ['recipes', 'ls']).exit_code == 0",
         "from typer.testing import CliRunner; from videolatent_cli.cli import app; "
@@ -88,7 +88,7 @@ def test_functions_stay_short() -> None:
 
 def test_ablation_recipes_differ_from_the_whole_method_only_in_what_they_name() -> None:
     from videolatent_cli.recipe import load_recipe, resolved
-    from videolatent_cli.shipped import shipped_recipe, shipped_recipes
+    from videolatent_cli.recipe.shipped import shipped_recipe, shipped_recipes
 
     allowed = {
         "sft": "latent loss training.max_steps",
@@ -109,7 +109,7 @@ def test_ablation_recipes_differ_from_the_whole_method_only_in_what_they_name() 
         "latents": "latent",
         "relook": "latent",
         "positions": "latent",
-        "leak": "latent loss data.seen",
+        "leak": "latent loss data.visible",
     }
     names = [n.split("/")[1] for n in shipped_recipes() if n.startswith("eventworld/")]
     assert {name.split("_")[0] for name in names} == {"full", *allowed}

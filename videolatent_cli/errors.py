@@ -15,8 +15,14 @@ class VideoLatentError(Exception):
     exit_code = 1
 
 
+class UsageError(VideoLatentError):
+    """A flag or argument that cannot be used as given."""
+
+    exit_code = 2
+
+
 class RecipeError(VideoLatentError):
-    """A recipe, override or command line that cannot be used as written."""
+    """A recipe or override that cannot be used as written."""
 
     exit_code = 2
 
@@ -31,7 +37,7 @@ class VideoError(DataError):
     """One video file that cannot be probed or decoded to the frames that were asked for."""
 
 
-class EnvironmentProblemError(VideoLatentError):
+class SetupError(VideoLatentError):
     """Something this machine lacks: an extra, a model, a GPU, ffmpeg."""
 
     exit_code = 4

@@ -22,7 +22,7 @@ from benchmarks.ablation.cells import (
     MAIN,
     PRESETS,
     Cell,
-    Part,
+    Subset,
     backbone_hash,
     last_steps,
     load_cell,
@@ -31,29 +31,30 @@ from benchmarks.ablation.cells import (
 from benchmarks.ablation.tables import share
 from videolatent_cli.evaluation.evaluate import Judged
 from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
-from videolatent_cli.pipeline.rundir import RunDir
+from videolatent_cli.pipeline.runs.run_dir import RunDir
 from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.recipe import recipe_hash, resolved
+from videolatent_cli.runtime.machine import Machine
 
 
 def measure(row: str, preset: str, seed: int, runs_dir: Path, cache_dir: Path, device: str) -> Cell:
     """Train one recipe with one seed, or go on with it, and evaluate it on every split."""
     path, recipe, overrides = recipe_of(row, preset, seed)
     run = runs_dir / preset / f"{row}-{seed}-{recipe_hash(recipe)}-{backbone_hash()}"
+    machine = Machine(cache_dir, device)
     train(
         TrainRequest(
             recipe=recipe,
             source=path.read_text(encoding="utf-8"),
             run_dir=run,
-            cache_dir=cache_dir,
             base_dir=path.parent,
             overrides=tuple(overrides),
-            device=device,
-        )
+        ),
+        machine,
     )
     blocks = recipe.latent is not None and recipe.latent.num_blocks > 0
     wanted = ABLATIONS if blocks else ()
-    found = evaluate_run(EvalRequest(run, ablations=wanted), cache_dir, device).results
+    found = evaluate_run(EvalRequest(run, ablations=wanted), machine).results
     return Cell(
         row=row,
         seed=seed,
@@ -92,7 +93,7 @@ def main() -> None:
                 continue
             cell = measure(row, asked.preset, seed, asked.runs_dir, asked.cache_dir, asked.device)
             path.write_text(json.dumps(asdict(cell), separators=(",", ":")) + "\n", "utf-8")
-            right = Part(asked.preset, "test_iid").right(cell)
+            right = Subset(asked.preset, "test_iid").right(cell)
             print(f"{row} seed {seed}: 3-5 hops {share(right)}, {cell.train_seconds:.0f} s")
 
 

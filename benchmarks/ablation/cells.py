@@ -13,10 +13,10 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
-from videolatent_cli.model.tiny import TINY_FOLDER
+from videolatent_cli.model.backbones.tiny import TINY_FOLDER
 from videolatent_cli.recipe import Recipe, is_same, load_recipe
 from videolatent_cli.recipe.data_schema import EventWorldData
-from videolatent_cli.shipped import shipped_recipe, shipped_recipes
+from videolatent_cli.recipe.shipped import shipped_recipe, shipped_recipes
 
 FOLDER = Path(__file__).parents[2] / "docs" / "ablation"
 SPLITS = ("test_iid", "test_program", "test_pair", "test_long", "test_crowd", "test_look")
@@ -140,7 +140,7 @@ def load_rows(preset: str) -> dict[str, list[Cell]]:
 
 
 @dataclass(frozen=True)
-class Part:
+class Subset:
     """Some questions of a split: those of some numbers of hops."""
 
     preset: str

@@ -13,8 +13,8 @@ from transformers import AutoTokenizer
 from benchmarks.ablation.cells import recipe_of
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.data.triplets import with_rationale
+from videolatent_cli.model.backbones.tiny import TINY_FOLDER
 from videolatent_cli.model.load import build_model
-from videolatent_cli.model.tiny import TINY_FOLDER
 from videolatent_cli.pipeline.prepare import prepare
 from videolatent_cli.recipe import load_recipe
 from videolatent_cli.recipe.data_schema import EventWorldData

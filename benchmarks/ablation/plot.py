@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from benchmarks.ablation import cells as cells_module
-from benchmarks.ablation.cells import SPLITS, Cell, Part
+from benchmarks.ablation.cells import SPLITS, Cell, Subset
 from videolatent_cli.evaluation.statistics import Accuracy
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ def draw(preset: str, rows: dict[str, list[Cell]]) -> Path:
     figure = Figure(figsize=(11, 2.2 + 0.45 * len(rows)), layout="constrained")
     grid = figure.subplots(2, 3, sharey=True).flatten()
     for axes, split in zip(grid, SPLITS, strict=True):
-        _panel(axes, Part(preset, split), rows)
+        _panel(axes, Subset(preset, split), rows)
     path = cells_module.FOLDER / f"{preset}.svg"
     with mpl.rc_context({"svg.hashsalt": preset, "svg.fonttype": "none"}):
         figure.savefig(path, metadata={"Date": None})
     return path
 
 
-def _panel(axes: Axes, part: Part, rows: dict[str, list[Cell]]) -> None:
+def _panel(axes: Axes, part: Subset, rows: dict[str, list[Cell]]) -> None:
     """Draw one split: a point with its 95 % Wilson interval for each row, the first at the top."""
     for y, (row, cells) in enumerate(rows.items()):
         if part.split not in cells[0].splits:

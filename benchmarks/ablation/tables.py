@@ -13,7 +13,7 @@ from benchmarks.ablation.cells import (
     SINGLE,
     SPLITS,
     Cell,
-    Part,
+    Subset,
     load_rows,
     questions,
     recipe_of,
@@ -28,7 +28,7 @@ _BASES = ("sft", "sft_mid", "sft_long", "full")
 """What rows are compared with: plain SFT of equal steps, and of equal time; the whole method."""
 
 
-def gain(a: list[Cell], b: list[Cell], part: Part) -> Difference | None:
+def gain(a: list[Cell], b: list[Cell], part: Subset) -> Difference | None:
     """Return the paired difference of two rows over the seeds that both have."""
     seeds = sorted({cell.seed for cell in a} & {cell.seed for cell in b})
     right_a, right_b = (part.pooled([cell for cell in row if cell.seed in seeds]) for row in (a, b))
@@ -46,7 +46,7 @@ def _points(found: Difference | None) -> str:
 
 def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
     """Return one split: each row against plain SFT of equal steps and of equal time."""
-    deep, shallow = Part(preset, split), Part(preset, split, SHALLOW)
+    deep, shallow = Subset(preset, split), Subset(preset, split, SHALLOW)
     lines = [
         [
             row,
@@ -73,7 +73,7 @@ def _single(preset: str, rows: dict[str, list[Cell]]) -> str:
         return ""
     lines = []
     for split in full[0].splits:
-        deep, shallow = Part(preset, split), Part(preset, split, SHALLOW)
+        deep, shallow = Subset(preset, split), Subset(preset, split, SHALLOW)
         shares = [share(deep.pooled(cells)) for cells in (full, sft)]
         gains = [_points(gain(full, sft, part)) for part in (deep, shallow)]
         lines.append([split, *shares, *gains, _points(gain(full, rows.get("full", []), deep))])
@@ -101,7 +101,7 @@ def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
     """Return what replacing the latents costs on the deep questions of test_iid."""
     columns = {name: (name, DEEP) for name in ABLATIONS}
     columns["shuffle, 3 hops alone"] = ("shuffle", range(3, 4))
-    asked = [(name, Part(preset, "test_iid", hops)) for name, hops in columns.values()]
+    asked = [(name, Subset(preset, "test_iid", hops)) for name, hops in columns.values()]
     lines = [
         [row, *(_lost(cells, name, part) for name, part in asked)]
         for row, cells in rows.items()
@@ -112,7 +112,7 @@ def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
     )
 
 
-def _lost(cells: list[Cell], name: str, part: Part) -> str:
+def _lost(cells: list[Cell], name: str, part: Subset) -> str:
     """Return the points that an ablation costs."""
     videos = part.videos() * len(cells)
     return str(paired_difference(part.pooled(cells), part.pooled(cells, name), videos))

@@ -20,8 +20,8 @@ import torch
 
 from tests.conftest import Result
 from tests.factories import make_video, recipe_text, write_jsonl
-from videolatent_cli.model.backbone import Backbone
-from videolatent_cli.pipeline.documents import Answer
+from videolatent_cli.model.backbones.base import Backbone
+from videolatent_cli.pipeline.answering.answer import Answer
 
 VL = [sys.executable, "-m", "videolatent_cli"]
 Run = Callable[..., Result]
@@ -212,7 +212,7 @@ def test_data_render_and_check(vl: Run, tmp_path: Path) -> None:
     assert "1 of 2 videos cannot be read" in bad.stderr
     assert json.loads(Path("quarantine.jsonl").read_text())["file"].endswith("000000.mp4")
     wrong = vl("data", "render", "eventworld", "-o", "w", "--split", "nope")
-    assert wrong.code == 3
+    assert wrong.code == 2
     assert "--split: unknown, got ['nope']" in wrong.stderr
 
 

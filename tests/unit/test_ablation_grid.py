@@ -15,7 +15,7 @@ from benchmarks.ablation.cells import (
     ABLATIONS,
     Asked,
     Cell,
-    Part,
+    Subset,
     backbone_hash,
     last_steps,
     load_cell,
@@ -26,11 +26,11 @@ from benchmarks.ablation.cells import (
 from benchmarks.ablation.leaks import Guess, guesses, leaks
 from benchmarks.ablation.plot import draw
 from benchmarks.ablation.tables import gain
-from videolatent_cli.data.eventworld.world import Event, Kind, State, World
+from videolatent_cli.data.eventworld.world import Event, Kind, World, WorldState
 from videolatent_cli.data.triplets import Triplet
 from videolatent_cli.recipe import resolved
 
-DEEP, SHALLOW = Part("cpu", "test_iid"), Part("cpu", "test_iid", ablation_cells.SHALLOW)
+DEEP, SHALLOW = Subset("cpu", "test_iid"), Subset("cpu", "test_iid", ablation_cells.SHALLOW)
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +145,7 @@ def test_guesses_know_what_moved_and_not_when(monkeypatch: pytest.MonkeyPatch) -
         Event(slot, "move", who, None, way, 0, 1) for slot, (who, way) in enumerate(moves)
     )
     cells = ((1, 4, 5, 8), (0, 4, 5, 8), (0, 3, 5, 8), (0, 3, 2, 8), (0, 3, 5, 8))
-    world = World("test_iid", 0, objects, tuple(State(where) for where in cells), events)
+    world = World("test_iid", 0, objects, tuple(WorldState(where) for where in cells), events)
     asked = Triplet(
         id="a",
         video="a.mp4",

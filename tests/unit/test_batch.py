@@ -18,11 +18,12 @@ from videolatent_cli.errors import (
     ResourceError,
 )
 from videolatent_cli.model import source as model_source
-from videolatent_cli.pipeline import interrupt
-from videolatent_cli.pipeline.answer_page import write_answer_page
+from videolatent_cli.pipeline.answering.answer import Answer
+from videolatent_cli.pipeline.answering.page import write_answer_page
 from videolatent_cli.pipeline.ask import AskRequest, ask
 from videolatent_cli.pipeline.batch import BatchReport, BatchRequest, answer_batch
-from videolatent_cli.pipeline.documents import Answer
+from videolatent_cli.runtime import interrupt
+from videolatent_cli.runtime.machine import Machine
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def questions(world: Path, tmp_path: Path) -> Path:
 
 def run(questions: Path, world: Path, **options: object) -> BatchReport:
     request = BatchRequest(questions, Path("a.jsonl"), world, **options)
-    return answer_batch(request, None, Path("cache"), "cpu")
+    return answer_batch(request, Machine(device="cpu"))
 
 
 def answers(path: Path = Path("a.jsonl")) -> dict[str, Answer]:
@@ -60,7 +61,9 @@ def test_batch_answers_are_those_of_ask(questions: Path, world: Path) -> None:
     assert (report.asked, report.done_before, report.failed) == (12, 0, 0)
     found = answers()
     for question in read_questions(questions):
-        alone = ask(AskRequest(world / question.video, question.question), None, Path("no"), "cpu")
+        alone = ask(
+            AskRequest(world / question.video, question.question), Machine(Path("no"), "cpu")
+        ).answer
         mine = found[question.id]
         assert mine.answer == alone.answer
         assert [e.frames_seconds for e in mine.evidence] == [

@@ -8,6 +8,7 @@ import pytest
 from tests.factories import make_recipe
 from videolatent_cli.errors import RecipeError
 from videolatent_cli.pipeline.bench import BenchRequest, bench_recipe
+from videolatent_cli.runtime.machine import Machine
 
 
 def test_costs_follow_from_the_shapes(small_folder: Path) -> None:
@@ -15,7 +16,7 @@ def test_costs_follow_from_the_shapes(small_folder: Path) -> None:
     request = BenchRequest(
         recipe, trace_tokens=24, question_tokens=10, answer_tokens=2, sampled_traces=3, rounds=1
     )
-    report = bench_recipe(request, "cpu")
+    report = bench_recipe(request, Machine(device="cpu"))
     steps = {name: cost.sequential_steps for name, cost in report.answers.items()}
     assert steps == {"direct": 2, "latents": 4, "chain of thought": 26}
     adds = {name: cost.multiply_adds for name, cost in report.answers.items()}
@@ -33,4 +34,4 @@ def test_costs_follow_from_the_shapes(small_folder: Path) -> None:
 def test_nothing_to_compare_without_latents(small_folder: Path) -> None:
     recipe = make_recipe(small_folder, latent="null")
     with pytest.raises(RecipeError, match="latent: has no blocks of latents to compare"):
-        bench_recipe(BenchRequest(recipe), "cpu")
+        bench_recipe(BenchRequest(recipe), Machine(device="cpu"))

@@ -27,17 +27,17 @@ from videolatent_cli.data.eventworld.forms import LONGEST_WAIT
 from videolatent_cli.data.eventworld.questions import ANSWERS, is_held_out_program
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets, expand_families
 from videolatent_cli.data.eventworld.world import Kind, neighbour
-from videolatent_cli.data.prompts import question_text
 from videolatent_cli.data.records import write_records
 from videolatent_cli.data.triplets import (
     Triplet,
+    question_text,
     read_triplets,
     with_rationale,
 )
-from videolatent_cli.errors import DataError, EnvironmentProblemError, RecipeError
+from videolatent_cli.errors import DataError, RecipeError, SetupError
 from videolatent_cli.model.batch import HINT
 from videolatent_cli.recipe import parse_recipe
-from videolatent_cli.video.probe import probe
+from videolatent_cli.video.info import read_info
 
 DIGESTS: dict[str, str] = json.loads(
     (Path(__file__).parent / "eventworld_digests.json").read_text(encoding="utf-8")
@@ -216,7 +216,7 @@ def test_render_writes_real_videos_once(tmp_path: Path) -> None:
     counts = {"train": 3, "test_long": 2}
     done: list[tuple[int, int]] = []
     written = render_dataset(tmp_path, counts, ["all"], 4, lambda d, n: done.append((d, n)))
-    info = probe(tmp_path / "train/000000.mp4")
+    info = read_info(tmp_path / "train/000000.mp4")
     assert (info.size_px, info.duration_seconds, info.codec) == ((64, 64), 4.0, "h264")
     assert done[-1] == (5, 5)
     times = [p.stat().st_mtime_ns for p in render_videos(tmp_path, "train", 3)]
@@ -232,9 +232,7 @@ def test_an_ffmpeg_without_h264_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     fake.write_text("#!/bin/sh\necho Unknown encoder libx264 >&2\nexit 1\n")
     fake.chmod(0o755)
     monkeypatch.setattr(eventworld_files, "ffmpeg_binary", lambda: str(fake))
-    with pytest.raises(
-        EnvironmentProblemError, match=r"cannot encode H.264 \(Unknown encoder libx264\)"
-    ):
+    with pytest.raises(SetupError, match=r"cannot encode H.264 \(Unknown encoder libx264\)"):
         render_videos(tmp_path / "out", "train", 1)
 
 

@@ -11,6 +11,7 @@ from videolatent_cli.cli.demo import demo_tables
 from videolatent_cli.pipeline import demo
 from videolatent_cli.recipe import Recipe, load_recipe
 from videolatent_cli.report.curves import draw_panels, plot_curves, run_panels, smoothed
+from videolatent_cli.runtime.machine import Machine
 
 SMALL = [
     "training.max_steps=3",
@@ -28,7 +29,11 @@ def test_demo_makes_everything_and_a_second_run_repeats_it(
 
     monkeypatch.setattr(demo, "load_recipe", small)
     stages: list[str] = []
-    report = demo.run_demo(tmp_path / "d", "cpu", lambda what, *_: stages.append(what))
+    report = demo.run_demo(
+        demo.DemoRequest(tmp_path / "d"),
+        Machine(device="cpu"),
+        lambda what, *_: stages.append(what),
+    )
     latents = ["latents", "latents off", "latents mean", "latents shuffled"]
     longer = ["trained longer", "longer, shuffled"]
     assert list(report.by_hops) == ["plain SFT", *latents, *longer]
@@ -47,7 +52,11 @@ def test_demo_makes_everything_and_a_second_run_repeats_it(
     assert report.peak_memory_bytes > 1e8
     assert {"render", "encode", "train quickstart", "train quickstart_sft"} <= set(stages)
     stages.clear()
-    again = demo.run_demo(tmp_path / "d", "cpu", lambda what, *_: stages.append(what))
+    again = demo.run_demo(
+        demo.DemoRequest(tmp_path / "d"),
+        Machine(device="cpu"),
+        lambda what, *_: stages.append(what),
+    )
     assert again.by_hops == report.by_hops
     assert again.answer.answer == report.answer.answer
     assert not any(stage.startswith(("encode", "train")) for stage in stages)

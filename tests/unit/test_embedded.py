@@ -8,10 +8,11 @@ from benchmarks.before_latents import first_token_loss
 from videolatent_cli.evaluation.evaluate import accuracy, evaluate
 from videolatent_cli.model.load import build_model
 from videolatent_cli.pipeline.ask import AskRequest, ask
-from videolatent_cli.pipeline.models import EMBEDDED, find_model
 from videolatent_cli.pipeline.prepare import prepare
+from videolatent_cli.pipeline.runs.trained_model import EMBEDDED, find_model
 from videolatent_cli.recipe import parse_recipe
-from videolatent_cli.training.feed import make_groups
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.training.groups import make_groups
 
 RECIPE = """
 version: 1
@@ -51,7 +52,9 @@ def test_without_a_run_the_embedded_model_answers_and_warns(cache_dir: Path) -> 
     checkpoint, name = find_model(None)
     assert (checkpoint.folder, name) == (EMBEDDED, "embedded")
     video = cache_dir / "eventworld-v1/test_iid/000000.mp4"
-    answer = ask(AskRequest(video, "How many objects are there at the start?"), None, Path("none"))
+    answer = ask(
+        AskRequest(video, "How many objects are there at the start?"), Machine(Path("none"))
+    ).answer
     assert answer.model.run == "embedded"
     assert answer.answer in ("2", "3", "4")
     assert answer.evidence

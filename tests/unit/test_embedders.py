@@ -1,6 +1,7 @@
 """Search vectors: every embedder finds what it was given, and no library mixes two of them."""
 
 import shlex
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,18 +17,19 @@ from tests.factories import make_recipe
 from tests.libraries import LIBRARY, all_segments, ask, names, run
 from videolatent_cli.cli import app
 from videolatent_cli.errors import (
-    EnvironmentProblemError,
     IncompatibleError,
-    RecipeError,
+    SetupError,
+    UsageError,
     VideoError,
 )
-from videolatent_cli.model.source import Clip
-from videolatent_cli.model.tiny import make_tokenizer
-from videolatent_cli.pipeline.library.embedding import open_embedder
-from videolatent_cli.pipeline.library.search import SearchRequest, search, search_by_picture
-from videolatent_cli.pipeline.models import EMBEDDED, open_model
+from videolatent_cli.model.backbones.tiny import make_tokenizer
+from videolatent_cli.pipeline.library.embedders.base import open_embedder
+from videolatent_cli.pipeline.library.search import SearchRequest, search
+from videolatent_cli.pipeline.runs.trained_model import EMBEDDED, open_model
 from videolatent_cli.pipeline.train import TrainRequest, train
-from videolatent_cli.video.probe import content_id
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.video.clip import Clip
+from videolatent_cli.video.info import content_id
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_a_broken_model_is_named(media: Path, siglip: Path, tmp_path: Path) -> N
         broken.vision_model.post_layernorm.weight.fill_(torch.nan)
     broken.save_pretrained(tmp_path / "broken")
     make_tokenizer().save_pretrained(tmp_path / "broken")
-    with pytest.raises(EnvironmentProblemError, match="vectors that are not finite"):
+    with pytest.raises(SetupError, match="vectors that are not finite"):
         run(media, embedder=f"siglip:{tmp_path / 'broken'}")
 
 
@@ -84,18 +86,20 @@ def test_pictures_are_found_by_pictures(media: Path, siglip: Path, tmp_path: Pat
     for one in segments:
         assert one.thumbnail is not None
         (tmp_path / "look.jpg").write_bytes(one.thumbnail)
-        (best,) = search_by_picture(SearchRequest("", LIBRARY, 1), tmp_path / "look.jpg", None)
+        (best,) = search(
+            SearchRequest("", LIBRARY, 1, image=tmp_path / "look.jpg"), Machine(device="cpu")
+        )
         assert best.score == pytest.approx(1.0, abs=1e-5)
         assert best.segment.content_id == one.content_id
     video = sorted(media.rglob("*.mp4"))[0]
     request = SearchRequest("", LIBRARY, 1, "text")
-    assert search_by_picture(request, video, None)[0].score > 0.5
+    assert search(replace(request, image=video), Machine(device="cpu"))[0].score > 0.5
     (tmp_path / "broken.jpg").write_bytes(b"x")
     with pytest.raises(VideoError, match=r"broken.jpg: no frame can be decoded"):
-        search_by_picture(request, tmp_path / "broken.jpg", None)
+        search(replace(request, image=tmp_path / "broken.jpg"), Machine(device="cpu"))
     assert len(names("red square")) >= 1
     with pytest.raises(VideoError, match=r"no.jpg: file not found"):
-        search_by_picture(SearchRequest("", LIBRARY, 1), Path("no.jpg"), None)
+        search(SearchRequest("", LIBRARY, 1, image=Path("no.jpg")), Machine(device="cpu"))
     assert ask("Which color moved first?").status == "ok"
 
 
@@ -136,7 +140,7 @@ def test_segments_by_the_backbone_itself(media: Path, small_folder: Path, tmp_pa
     trained = open_model(EMBEDDED, "cpu")
     videos = {content_id(path): path for path in media.rglob("*.mp4")}
     for one in all_segments():
-        window = (None, None) if one.whole else (one.start_seconds, one.end_seconds)
+        window = (None, None) if one.is_whole_video else (one.start_seconds, one.end_seconds)
         features = trained.source().encode(
             trained.source().decode(Clip(videos[one.content_id], window))
         )
@@ -147,11 +151,14 @@ def test_segments_by_the_backbone_itself(media: Path, small_folder: Path, tmp_pa
     assert one.thumbnail is not None
     (tmp_path / "look.jpg").write_bytes(one.thumbnail)
     assert (
-        search_by_picture(SearchRequest("", LIBRARY, 1), tmp_path / "look.jpg", None)[0].score > 0
+        search(SearchRequest("", LIBRARY, 1, image=tmp_path / "look.jpg"), Machine(device="cpu"))[
+            0
+        ].score
+        > 0
     )
     recipe = make_recipe(small_folder, ("training.max_steps=1",))
     other = tmp_path / "other"
-    train(TrainRequest(recipe, "", other, Path("cache"), Path(), device="cpu"))
+    train(TrainRequest(recipe, "", other, Path()), Machine(device="cpu"))
     with pytest.raises(IncompatibleError, match=r"--embedder: backbone:.*other sees videos in an"):
         run(media, library=Path("new"), embedder=f"backbone:{other}")
 
@@ -159,7 +166,7 @@ def test_segments_by_the_backbone_itself(media: Path, small_folder: Path, tmp_pa
 def test_without_an_eye_a_picture_is_described(media: Path) -> None:
     run(media)
     for path in sorted(media.rglob("*.mp4")):
-        (best,) = search_by_picture(SearchRequest("", LIBRARY, 1), path, None, "cpu")
+        (best,) = search(SearchRequest("", LIBRARY, 1, image=path), Machine(device="cpu"))
         assert best.paths == (path,)
         assert best.score > 0.8
 
@@ -186,9 +193,9 @@ def test_a_library_keeps_to_its_embedder(media: Path, siglip: Path, tmp_path: Pa
 
 def test_embedders_that_cannot_be_used(tmp_path: Path, sentence: Path) -> None:
     for text in ("clip:x", "siglip:", "words"):
-        with pytest.raises(RecipeError, match=f"--embedder: must be lexical.*got '{text}'"):
+        with pytest.raises(UsageError, match=f"--embedder: must be lexical.*got '{text}'"):
             open_embedder(text)
-    with pytest.raises(EnvironmentProblemError, match=r"holds no model \(config.json is missing"):
+    with pytest.raises(SetupError, match=r"holds no model \(config.json is missing"):
         open_embedder(f"siglip:{tmp_path}")
-    with pytest.raises(EnvironmentProblemError, match=r"must be a SigLIP model .* got 'bert'"):
+    with pytest.raises(SetupError, match=r"must be a SigLIP model .* got 'bert'"):
         open_embedder(f"siglip:{sentence}")

@@ -7,7 +7,7 @@ import torch
 
 from tests.factories import make_batch, small_model
 from videolatent_cli.data.triplets import Triplet
-from videolatent_cli.errors import RecipeError
+from videolatent_cli.errors import UsageError
 from videolatent_cli.evaluation.ablation import Replacement, other_rows, replacement
 from videolatent_cli.evaluation.evaluate import Judged, accuracy_by_category, check_ablations
 from videolatent_cli.evaluation.scorers import is_strictly_right, judge, normalise
@@ -96,11 +96,11 @@ def test_accuracy_by_category_counts_each_name() -> None:
 
 def test_a_model_without_latents_has_none_to_replace(small_folder: Path) -> None:
     plain = small_model(small_folder, None)
-    with pytest.raises(RecipeError, match=r"has no latents to replace, got \['off', 'mean'\]"):
+    with pytest.raises(UsageError, match=r"has no latents to replace, got \['off', 'mean'\]"):
         check_ablations(plain, ["on", "off", "mean"])
     markers = small_model(small_folder, Latent(num_blocks=0, latents_per_block=0))
     check_ablations(markers, ["on", "off", "markers"])
-    with pytest.raises(RecipeError, match=r"got \['noise'\]"):
+    with pytest.raises(UsageError, match=r"got \['noise'\]"):
         check_ablations(markers, ["noise"])
 
 
@@ -166,5 +166,5 @@ def test_latents_that_matter_and_latents_that_do_not(small_folder: Path) -> None
 
 def test_ablation_names() -> None:
     assert parse_ablations(["shuffle", "off"]) == ["on", "off", "shuffle"]
-    with pytest.raises(RecipeError, match=r"--ablate: unknown, got \['nose'\]; choose of: on, off"):
+    with pytest.raises(UsageError, match=r"--ablate: unknown, got \['nose'\]; choose of: on, off"):
         parse_ablations(["nose"])

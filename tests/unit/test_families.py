@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -19,29 +20,34 @@ from transformers.models.smolvlm.processing_smolvlm import SmolVLMProcessor
 
 from tests.factories import make_recipe, make_video, one_row, write_jsonl
 from tests.families import FAMILIES, write_family
-from videolatent_cli.errors import EnvironmentProblemError
-from videolatent_cli.model import load as load_module
-from videolatent_cli.model import recompute
-from videolatent_cli.model.attention import _obstacle
-from videolatent_cli.model.backbone import Backbone
+from videolatent_cli.errors import SetupError
+from videolatent_cli.model.backbones import load as load_module
+from videolatent_cli.model.backbones import recompute
+from videolatent_cli.model.backbones.attention import _obstacle
+from videolatent_cli.model.backbones.base import Backbone
+from videolatent_cli.model.backbones.features import only_visible
+from videolatent_cli.model.backbones.load import load_backbone
+from videolatent_cli.model.backbones.pixels import normalised, patchify
 from videolatent_cli.model.batch import Batch, Example, Prompter
 from videolatent_cli.model.cached import features_row, row_features
-from videolatent_cli.model.features import only_seen
 from videolatent_cli.model.generate import generate
-from videolatent_cli.model.load import load_backbone
-from videolatent_cli.model.pixels import normalised, patchify
 from videolatent_cli.model.source import features_fingerprint
-from videolatent_cli.model.summary import TEXT_PROMPT, VIDEO_PROMPT, Summarizer
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import answer_loss
 from videolatent_cli.pipeline.ask import AskRequest, ask
-from videolatent_cli.pipeline.export import export_run
-from videolatent_cli.pipeline.train import TrainRequest, check_training, train
+from videolatent_cli.pipeline.export import ExportRequest, export_run
+from videolatent_cli.pipeline.library.embedders.backbone import (
+    TEXT_PROMPT,
+    VIDEO_PROMPT,
+    Summarizer,
+)
+from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.recipe import load_recipe
-from videolatent_cli.recipe.data_schema import Seen
+from videolatent_cli.recipe.data_schema import Visible
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
-from videolatent_cli.shipped import shipped_recipe
+from videolatent_cli.recipe.shipped import shipped_recipe
+from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.resize import Resizing
 
@@ -103,7 +109,7 @@ def test_logits_equal_those_of_transformers_from_pixels(folder: Path) -> None:
     backbone = load(folder)
     batch = one_row(make_batch(backbone), 1)
     ours = VideoLatent(backbone, None).eval()(batch).answer_logits
-    ids = torch.cat((batch.head.ids, batch.question.ids, batch.answer.ids), 1)
+    ids = torch.cat((batch.video_prompt.ids, batch.question.ids, batch.answer.ids), 1)
     with torch.no_grad():
         inputs = pixel_inputs(backbone, frames_for(backbone), ids)
         theirs = backbone.core(input_ids=ids, use_cache=False, **inputs).logits
@@ -115,7 +121,7 @@ def test_text_goes_on_after_the_last_moment_of_a_long_video(tmp_path: Path) -> N
     backbone = load(write_family(tmp_path, "qwen2_5_vl"))
     with torch.no_grad():
         features = backbone.encode_video(frames_for(backbone, count=40))
-    head = Prompter(backbone).collate([features], [[Example(*QUESTIONS[0])]]).head
+    head = Prompter(backbone).collate([features], [[Example(*QUESTIONS[0])]]).video_prompt
     positions, after = backbone.prompt_positions(head.ids, head.mask, [features])
     assert int(after) == int(positions.max()) + 1
     assert int(positions[0].max()) > int(positions[1:].max())
@@ -137,7 +143,7 @@ def test_summaries_are_the_last_states_of_transformers_own_forward(folder: Path)
     for row, video in enumerate(batch.videos):
         assert torch.allclose(summarizer.videos([video])[0], together[row], atol=1e-4)
     asked = prompter.collate([batch.videos[0]], [[Example(VIDEO_PROMPT, "")]])
-    ids = torch.cat((asked.head.ids, asked.question.ids), 1)
+    ids = torch.cat((asked.video_prompt.ids, asked.question.ids), 1)
     with torch.no_grad():
         inputs = pixel_inputs(backbone, frames_for(backbone), ids)
         out = backbone.core(input_ids=ids, output_hidden_states=True, use_cache=False, **inputs)
@@ -150,7 +156,7 @@ def test_a_row_of_a_padded_batch_equals_a_batch_of_one(
 ) -> None:
     model = VideoLatent(load(folder), LATENT).eval()
     batch = make_batch(model.backbone)
-    assert not bool(batch.head.mask.all())
+    assert not bool(batch.video_prompt.mask.all())
     whole = model(batch, bottleneck=view)
     for row in range(4):
         alone = model(one_row(batch, row), bottleneck=view)
@@ -186,14 +192,14 @@ def test_features_survive_the_cache_bit_by_bit(folder: Path) -> None:
         assert torch.equal(kept.deep, live.deep)
 
 
-@pytest.mark.parametrize("seen", ["ends", "shuffled", "nothing"])
-def test_what_a_leak_check_leaves_of_a_video_fits_the_prompt(folder: Path, seen: Seen) -> None:
+@pytest.mark.parametrize("seen", ["endpoints", "shuffled", "none"])
+def test_what_a_leak_check_leaves_of_a_video_fits_the_prompt(folder: Path, seen: Visible) -> None:
     backbone = load(folder)
     with torch.no_grad():
-        features = only_seen(backbone.encode_video(frames_for(backbone)), seen)
+        features = only_visible(backbone.encode_video(frames_for(backbone)), seen)
         batch = Prompter(backbone).collate([features], [[Example(*QUESTIONS[0])]])
         logits = VideoLatent(backbone, LATENT).eval()(batch).answer_logits
-    marks = int((batch.head.ids == backbone.visual_token_id).sum())
+    marks = int((batch.video_prompt.ids == backbone.visual_token_id).sum())
     assert marks == len(features.embeds) == backbone.num_visual_tokens(features.grid)
     assert bool(logits.isfinite().all())
 
@@ -211,16 +217,16 @@ def loss_in_one_pass(model: VideoLatent, batch: Batch) -> torch.Tensor:
     """The answer's loss with the whole text of one row run again, from the video on, each time."""
     backbone, injection, features = model.backbone, model.injection, list(batch.videos)
     assert injection is not None
-    ids, question = batch.head.ids, model.open(batch)
+    ids, question = batch.video_prompt.ids, model.prefill(batch)
     visual = ids == backbone.visual_token_id
     merged = torch.cat([video.embeds for video in features])
     head = backbone.embed(ids).masked_scatter(visual[..., None], merged)
-    positions, after = backbone.prompt_positions(ids, batch.head.mask, features)
+    positions, after = backbone.prompt_positions(ids, batch.video_prompt.mask, features)
 
     def run(rest: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
         flat = after[:, None] + moves.cumsum(0)[None] - 1
         everywhere = torch.cat((positions, backbone.text_positions(flat)), -1)
-        deep = backbone.deep_inputs(pad(visual, (0, len(moves))), features)
+        deep = backbone.deepstack_inputs(pad(visual, (0, len(moves))), features)
         embeds = torch.cat((head, rest), 1)
         mask = torch.ones(embeds.shape[:2], dtype=torch.bool)
         nothing = backbone.empty_state(1)
@@ -427,12 +433,14 @@ def test_from_video_files_to_an_answer(folder: Path, tmp_path: Path) -> None:
         backbone=f"{{model: '{folder}', train: lora, lora: {{rank: 2, alpha: 4}}}}",
     )
     run = tmp_path / "run"
-    report = train(TrainRequest(recipe, "", run, tmp_path / "cache", tmp_path, ()))
+    report = train(TrainRequest(recipe, "", run, tmp_path), Machine(tmp_path / "cache"))
     assert report.steps == 4
-    answer = ask(AskRequest(tmp_path / "a.mp4", "What moved first?"), run, tmp_path / "runs")
+    answer = ask(
+        AskRequest(tmp_path / "a.mp4", "What moved first?", run), Machine(tmp_path / "runs")
+    ).answer
     assert answer.evidence
     assert all(0 <= moment.start_seconds < 3 for moment in answer.evidence)
-    export_run(run, tmp_path / "out")
+    export_run(ExportRequest(run, tmp_path / "out"))
     before, after = load(folder), load(tmp_path / "out")
     frames = frames_for(before)
     assert torch.equal(before.encode_video(frames).embeds, after.encode_video(frames).embeds)
@@ -443,7 +451,7 @@ def test_smolvlm_needs_a_package_for_its_prompt(
 ) -> None:
     backbone = load(write_family(tmp_path, "smolvlm"))
     monkeypatch.setitem(sys.modules, "num2words", None)
-    with pytest.raises(EnvironmentProblemError, match=r"pip install 'videolatent-cli\[smolvlm\]'"):
+    with pytest.raises(SetupError, match=r"pip install 'videolatent-cli\[smolvlm\]'"):
         backbone.video_text(backbone.layout_of(frames_for(backbone)))
 
 
@@ -452,7 +460,7 @@ def test_processor_settings_are_found_in_all_places(tmp_path: Path) -> None:
     settings = tmp_path / "video_preprocessor_config.json"
     found = json.loads(settings.read_text())
     settings.unlink()
-    with pytest.raises(EnvironmentProblemError, match="says nowhere how frames are normalised"):
+    with pytest.raises(SetupError, match="says nowhere how frames are normalised"):
         load(tmp_path)
     nested = tmp_path / "processor_config.json"
     nested.write_text(json.dumps({"video_processor": found}))
@@ -475,7 +483,7 @@ def test_frames_are_resized_as_the_processors_file_says(tmp_path: Path) -> None:
     settings.write_text(json.dumps(found | sampled))
     assert load(tmp_path).resizing == Resizing("lanczos", 384)
     settings.write_text(json.dumps(found | {"resample": 0}))
-    with pytest.raises(EnvironmentProblemError, match=r"resample must be one of .*, got 0;"):
+    with pytest.raises(SetupError, match=r"resample must be one of .*, got 0;"):
         load(tmp_path)
 
 
@@ -492,7 +500,7 @@ def test_weights_that_do_not_fit_stop_the_load(
     path = write_family(tmp_path, "llava_onevision") / "model.safetensors"
     weights = {**load_file(path), **change}
     save_file({n: w for n, w in weights.items() if w is not None}, path, {"format": "pt"})
-    with pytest.raises(EnvironmentProblemError, match=message):
+    with pytest.raises(SetupError, match=message):
         load(tmp_path)
 
 
@@ -516,6 +524,7 @@ def test_recipes_of_released_models_run_with_random_ones(
     write_family(tmp_path / "model", family)
     small = ["training.max_steps=1", "training.gradient_accumulation_steps=1"]
     recipe = load_recipe(shipped_recipe(name), [f"backbone.model={tmp_path / 'model'}", *small])
-    request = TrainRequest(recipe, "", tmp_path / "run", tmp_path / "cache", tmp_path, ())
-    assert "on 1 triplets" in check_training(request)
-    assert train(request).steps == 1
+    request = TrainRequest(recipe, "", tmp_path / "run", tmp_path)
+    machine = Machine(tmp_path / "cache")
+    assert "on 1 triplets" in str(train(replace(request, dry_run=True), machine).dry_run)
+    assert train(request, machine).steps == 1

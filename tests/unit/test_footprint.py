@@ -16,13 +16,13 @@ from torch.utils._pytree import tree_leaves
 
 from tests.factories import make_recipe
 from tests.families import FAMILIES, write_family
-from videolatent_cli.model import recompute
+from videolatent_cli.model.backbones import recompute
 from videolatent_cli.model.batch import Batch, Example, Prompter
 from videolatent_cli.model.load import build_model
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.recipe import Recipe
-from videolatent_cli.training import footprint
-from videolatent_cli.training.footprint import step_bytes
+from videolatent_cli.training import estimate
+from videolatent_cli.training.estimate import step_bytes
 from videolatent_cli.training.optimizer import make_optimizer
 from videolatent_cli.training.step import SelfForcing
 from videolatent_cli.video.frames import FrameBatch
@@ -95,7 +95,7 @@ def test_two_groups_foretell_many(family: str, tmp_path: Path) -> None:
 def test_a_prefix_that_is_computed_again_takes_less_and_is_foretold(
     monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    for module in (recompute, footprint):
+    for module in (recompute, estimate):
         monkeypatch.setattr(module, "PART", part)
     peaks = {}
     for again in ("false", "true"):
@@ -133,7 +133,7 @@ def test_two_layers_foretell_all(train: str, latent: str, optimizer: str) -> Non
 def test_large_tensors_are_given_back_at_once(at_once: bool) -> None:
     code = f"""
 import os, torch
-from videolatent_cli.model.recompute import _give_back_at_once
+from videolatent_cli.model.backbones.recompute import _give_back_at_once
 
 def resident():
     pages = int(open("/proc/self/statm").read().split()[1])

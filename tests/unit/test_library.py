@@ -15,21 +15,21 @@ import pytest
 
 from tests.factories import SHARED_VIDEOS, make_video, write_jsonl
 from tests.libraries import LIBRARY, all_segments, ask, names, run, segment, small_library
-from videolatent_cli.data.lexical import DIM, coverage, lexical_vectors
 from videolatent_cli.errors import (
     DataError,
     IncompatibleError,
     InterruptedRunError,
-    RecipeError,
     ResourceError,
+    UsageError,
     VideoError,
 )
 from videolatent_cli.model import source as model_source
-from videolatent_cli.pipeline import interrupt
+from videolatent_cli.pipeline.answering.answer import Answer
+from videolatent_cli.pipeline.answering.evidence import cut_evidence
 from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
-from videolatent_cli.pipeline.documents import Answer
-from videolatent_cli.pipeline.evidence import cut_evidence
-from videolatent_cli.pipeline.library.care import (
+from videolatent_cli.pipeline.library.embedders.lexical import DIM, coverage, lexical_vectors
+from videolatent_cli.pipeline.library.local_builder import LocalBuilder
+from videolatent_cli.pipeline.library.maintenance import (
     compact_library,
     export_library,
     library_files,
@@ -39,15 +39,16 @@ from videolatent_cli.pipeline.library.care import (
     remove_from_library,
     show_file,
 )
-from videolatent_cli.pipeline.library.isolation import Isolation
-from videolatent_cli.pipeline.library.local_maker import LocalMaker
+from videolatent_cli.pipeline.library.scan import walk_videos
 from videolatent_cli.pipeline.library.search import SearchRequest, search, write_search_page
+from videolatent_cli.pipeline.library.segmenting import parse_segments
+from videolatent_cli.runtime import interrupt
+from videolatent_cli.runtime.isolation import Isolation
+from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import FileRow
-from videolatent_cli.video.probe import content_id
-from videolatent_cli.video.segments import FixedSegments, parse_segments
-from videolatent_cli.video.walk import walk_videos
+from videolatent_cli.video.info import content_id
 
 # --- indexing
 
@@ -71,7 +72,7 @@ def test_renamed_and_copied_files_are_known_by_content(
     first = media / "val/000000.mp4"
     shutil.copy(first, media / "copy.mp4")
     first.rename(media / "renamed.mp4")
-    monkeypatch.setattr("videolatent_cli.pipeline.library.local_maker.decode_frames", None)
+    monkeypatch.setattr("videolatent_cli.pipeline.library.local_builder.decode_frames", None)
     report = run(media)
     assert (report.new, report.vanished, report.segments) == (2, 1, 4)
     (moment,) = search(SearchRequest("renamed copy", LIBRARY, under="re"))
@@ -101,8 +102,8 @@ def test_what_training_cached_is_not_decoded(media: Path, monkeypatch: pytest.Mo
         for path in sorted((media / "val").glob("*.mp4"))
     ]
     write_jsonl(Path("q.jsonl"), asked)
-    answer_batch(BatchRequest(Path("q.jsonl"), Path("a.jsonl"), Path()), None, Path("cache"), "cpu")
-    monkeypatch.setattr("videolatent_cli.pipeline.library.local_maker.decode_frames", None)
+    answer_batch(BatchRequest(Path("q.jsonl"), Path("a.jsonl"), Path()), Machine(device="cpu"))
+    monkeypatch.setattr("videolatent_cli.pipeline.library.local_builder.decode_frames", None)
     assert run(media).new == 4
     assert [one.thumbnail for one in all_segments()] == [None] * 4
 
@@ -156,13 +157,13 @@ def test_files_that_vanish_or_change_meanwhile_cost_only_themselves(
     early, late, broken, other = (media / f"{name}.mp4" for name in "abcd")
     for seconds, path in enumerate((early, late, broken, other), 2):
         make_video(path, 4 * seconds, 4)
-    set_roots, make = Library.set_roots, LocalMaker.make
+    set_roots, make = Library.set_roots, LocalBuilder.make
 
     def set_roots_late(library: Library, roots: list[str]) -> None:
         early.unlink()  # listed, not looked at yet
         set_roots(library, roots)
 
-    def make_late(maker: LocalMaker, *rest: Any) -> Any:
+    def make_late(maker: LocalBuilder, *rest: Any) -> Any:
         late.unlink()  # probed, not decoded yet
         broken.write_bytes(b"no video any more")
         shutil.copy(media / "val/000000.mp4", other)
@@ -170,7 +171,7 @@ def test_files_that_vanish_or_change_meanwhile_cost_only_themselves(
 
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(Library, "set_roots", set_roots_late)
-        meanwhile.setattr(LocalMaker, "make", make_late)
+        meanwhile.setattr(LocalBuilder, "make", make_late)
         report = run(media)
     assert report.failed.keys() == {str(path) for path in (early, late, broken, other)}
     assert "file not found" in report.failed[str(early)]
@@ -192,7 +193,7 @@ def test_ctrl_c_keeps_what_is_indexed(media: Path, monkeypatch: pytest.MonkeyPat
             super().check(what, resume)
 
     with monkeypatch.context() as patch:
-        patch.setattr(LocalMaker, "files_at_once", 2)
+        patch.setattr(LocalBuilder, "files_at_once", 2)
         patch.setattr("videolatent_cli.pipeline.library.index.StopRequest", Impatient)
         with pytest.raises(InterruptedRunError, match="2 files are indexed; go on with"):
             run(media)
@@ -319,7 +320,7 @@ def name_of(path: Path, suffix: str) -> str:
 def test_a_crash_a_hang_and_a_glutton_cost_one_file_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("videolatent_cli.pipeline.library.isolation._GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("videolatent_cli.runtime.isolation._GRACE_SECONDS", 0.0)
     with Isolation(1, 3.0) as isolation:
         path = Path("a.mp4")
         with pytest.raises(VideoError, match=r"a.mp4: crashed the program that read it .*9"):
@@ -359,7 +360,7 @@ def test_every_file_is_found_by_its_name(media: Path) -> None:
     Path("link").symlink_to(media)
     run(Path("link"), library=Path("linked"))
     assert names("harbour", library=Path("linked"), under="link/val") != []
-    with pytest.raises(RecipeError, match=r"--under: no file of .* got 'vla'; name a folder"):
+    with pytest.raises(UsageError, match=r"--under: no file of .* got 'vla'; name a folder"):
         names("harbour", under="vla")
     assert names("harbour", where="path LIKE 'harb%'") == ["harbour_camera-7.mp4"]
     assert names("harbour", where="duration_seconds > 1000") == []
@@ -392,7 +393,7 @@ def test_near_duplicates_are_one_hit() -> None:
     with writing(LIBRARY):
         library.segments.put(rows)
     hits = library.segments.search(4, vector)
-    assert [len(hit.alike) for hit in hits] == [2, 0]
+    assert [len(hit.near_duplicates) for hit in hits] == [2, 0]
 
 
 def test_the_search_page_escapes_and_links(media: Path) -> None:
@@ -411,9 +412,9 @@ def test_wrong_queries(media: Path) -> None:
     with pytest.raises(DataError, match="lib: holds no library; make one with: vl index"):
         names("x")
     run(media)
-    with pytest.raises(RecipeError, match="QUERY: must not be empty"):
+    with pytest.raises(UsageError, match="QUERY: must not be empty"):
         names(" ")
-    with pytest.raises(RecipeError, match=r"--where: cannot be used, got 'nope > 1'"):
+    with pytest.raises(UsageError, match=r"--where: cannot be used, got 'nope > 1'"):
         names("x", where="nope > 1")
 
 
@@ -480,8 +481,8 @@ def test_batch_asks_the_library_and_knows_its_videos(media: Path) -> None:
     write_jsonl(Path("q.jsonl"), questions)
     request = BatchRequest(Path("q.jsonl"), Path("a.jsonl"), Path("nowhere"))
     with pytest.raises(DataError, match=r"video: is missing in 'all' \(1 such questions\)"):
-        answer_batch(request, None, Path("cache"), "cpu")
-    answer_batch(replace(request, library=LIBRARY), None, Path("cache"), "cpu")
+        answer_batch(request, Machine(device="cpu"))
+    answer_batch(replace(request, library=LIBRARY), Machine(device="cpu"))
     lines = Path("a.jsonl").read_text().splitlines()
     answers = {a.id: a for a in map(Answer.model_validate_json, lines)}
     assert answers["path"].answer == answers["content"].answer
@@ -553,7 +554,7 @@ def test_problems_are_named() -> None:
 def test_other_contracts_and_newer_layouts_are_refused(media: Path) -> None:
     run(media)
     with pytest.raises(IncompatibleError, match="made with segments fixed:10s, now it would be"):
-        run(media, segments=FixedSegments(5.0))
+        run(media, segments="fixed:5s")
     manifest = LIBRARY / "library.json"
     text = manifest.read_text()
     stored = json.loads(text)
@@ -564,7 +565,7 @@ def test_other_contracts_and_newer_layouts_are_refused(media: Path) -> None:
     with pytest.raises(IncompatibleError, match="made with sampling other"):
         ask("Which color moved first?", min_score=0.0)
     manifest.write_text(json.dumps(stored | {"version": 99}))
-    with pytest.raises(IncompatibleError, match="has layout 99, this program knows 2; update"):
+    with pytest.raises(IncompatibleError, match="has layout 99, this program knows 3; update"):
         run(media)
     manifest.write_text("{")
     with pytest.raises(IncompatibleError, match="is no manifest of a library"):
@@ -598,7 +599,7 @@ def test_wrong_paths_and_rules(media: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="empty: holds no video; name another folder"):
         run(tmp_path / "empty")
     for text in ("10s", "fixed:0s", "scene"):
-        with pytest.raises(RecipeError, match=f"--segments: must be like fixed:10s.*got '{text}'"):
+        with pytest.raises(UsageError, match=f"--segments: must be like fixed:10s.*got '{text}'"):
             parse_segments(text)
 
 

@@ -17,23 +17,27 @@ import pytest
 from tests.conftest import Result
 from tests.factories import make_video
 from tests.libraries import LIBRARY, all_segments, ask, names, run
-from videolatent_cli.data.cross_video import cross_question
-from videolatent_cli.errors import DataError, IncompatibleError, RecipeError, VideoError
-from videolatent_cli.pipeline.answering import Question, Style
-from videolatent_cli.pipeline.evidence import cut_evidence
-from videolatent_cli.pipeline.library.ask import LibraryStyle, ask_library
-from videolatent_cli.pipeline.library.care import library_problems, migrate_library, show_file
-from videolatent_cli.pipeline.library.index import IndexRequest
+from videolatent_cli.errors import DataError, IncompatibleError, UsageError, VideoError
+from videolatent_cli.pipeline.answering.answerer import AnswerOptions
+from videolatent_cli.pipeline.answering.evidence import cut_evidence
+from videolatent_cli.pipeline.library.ask_many import cross_question
+from videolatent_cli.pipeline.library.index import changes
+from videolatent_cli.pipeline.library.maintenance import (
+    library_problems,
+    migrate_library,
+    show_file,
+)
+from videolatent_cli.pipeline.library.scan import IndexRequest
 from videolatent_cli.pipeline.library.search import SearchRequest, export_moments, search
-from videolatent_cli.pipeline.library.watch import changes
+from videolatent_cli.pipeline.library.segmenting import (
+    parse_segments,
+    scenes_between,
+)
+from videolatent_cli.pipeline.library.transcripts import Caption, read_subtitles, transcript_between
 from videolatent_cli.store import migrate as migrating
-from videolatent_cli.store.library_rows import FILES
-from videolatent_cli.video.clip import cut_clip
+from videolatent_cli.video.cut import cut_clip
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
-from videolatent_cli.video.probe import probe
-from videolatent_cli.video.scenes import scenes_between
-from videolatent_cli.video.segments import FixedSegments, parse_segments
-from videolatent_cli.video.subtitles import Line, read_subtitles, said_between
+from videolatent_cli.video.info import read_info
 
 SUBTITLES = """1
 00:00:01,000 --> 00:00:02,500
@@ -59,16 +63,16 @@ def test_subtitles_beside_and_inside(tmp_path: Path) -> None:
     video = make_video(tmp_path / "a.mp4", num_frames=150)
     beside = tmp_path / "a.srt"
     beside.write_text(SUBTITLES)
-    wanted = [Line(1.0, 2.5, "The harbour"), Line(12.0, 13.0, "sleeps tonight")]
+    wanted = [Caption(1.0, 2.5, "The harbour"), Caption(12.0, 13.0, "sleeps tonight")]
     assert read_subtitles(video, [beside], 0.0) == wanted
     assert read_subtitles(video, [], 0.0) == []
     for name, codec in (("s.mp4", "mov_text"), ("s.mkv", "srt"), ("w.webm.mkv", "webvtt")):
         inside = with_stream(video, beside, tmp_path / name, codec)
         assert read_subtitles(inside, [], 0.0) == wanted
-    assert read_subtitles(inside, [], 0.5)[0] == Line(0.5, 2.0, "The harbour")
-    assert said_between(wanted, 0.0, 10.0) == "The harbour"
-    assert said_between(wanted, 2.5, 12.5) == "sleeps tonight"
-    assert said_between([*wanted, *wanted], 0.0, 20.0) == "The harbour sleeps tonight"
+    assert read_subtitles(inside, [], 0.5)[0] == Caption(0.5, 2.0, "The harbour")
+    assert transcript_between(wanted, 0.0, 10.0) == "The harbour"
+    assert transcript_between(wanted, 2.5, 12.5) == "sleeps tonight"
+    assert transcript_between([*wanted, *wanted], 0.0, 20.0) == "The harbour sleeps tonight"
 
 
 def test_broken_subtitles_are_named(tmp_path: Path) -> None:
@@ -86,17 +90,17 @@ def test_what_is_said_is_found_and_changes(tmp_path: Path) -> None:
     (media / "a.en.srt").write_text(SUBTITLES)
     assert run(media).new == 1
     (found,) = search(SearchRequest("harbour tonight", LIBRARY, 1))
-    assert found.document()["said"] in ("The harbour", "sleeps tonight")
-    assert [one.said for one in all_segments()] == ["The harbour", "sleeps tonight"]
-    assert show_file(LIBRARY, video)["segments"][1]["said"] == "sleeps tonight"
+    assert found.document()["transcript"] in ("The harbour", "sleeps tonight")
+    assert [one.transcript for one in all_segments()] == ["The harbour", "sleeps tonight"]
+    assert show_file(LIBRARY, video)["segments"][1]["transcript"] == "sleeps tonight"
     pictures = [one.thumbnail for one in all_segments()]
     (media / "a.en.srt").write_text(SUBTITLES.replace("harbour", "lighthouse"))
     assert run(media).new == 1
-    assert [one.said for one in all_segments()] == ["The lighthouse", "sleeps tonight"]
+    assert [one.transcript for one in all_segments()] == ["The lighthouse", "sleeps tonight"]
     assert [one.thumbnail for one in all_segments()] == pictures
     (media / "a.en.srt").write_bytes(b"\xff")
     assert run(media).new == 1
-    assert [one.said for one in all_segments()] == ["", ""]
+    assert [one.transcript for one in all_segments()] == ["", ""]
     assert library_problems(LIBRARY) == []
 
 
@@ -129,13 +133,16 @@ def test_a_renamed_file_is_found_by_its_new_name(media: Path) -> None:
 # --- layouts
 
 
-def test_a_library_of_the_first_layout_is_brought_up_to_date(
-    media: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_library_of_an_earlier_layout_is_migrated(
+    media: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
+    if version == 2:  # the first that knew subtitles
+        (media / "val" / "000000.srt").write_text(SUBTITLES)
     run(media)
     before = all_segments()
-    _as_first_layout()
-    with pytest.raises(IncompatibleError, match=r"has layout 1.*vl library migrate -L lib"):
+    _as_layout(version)
+    with pytest.raises(IncompatibleError, match=f"has layout {version}.*vl library migrate -L lib"):
         names("red")
     assert migrate_library(LIBRARY)
     assert not migrate_library(LIBRARY)
@@ -145,7 +152,7 @@ def test_a_library_of_the_first_layout_is_brought_up_to_date(
     ]
     assert all((a.vector == b.vector).all() for a, b in zip(after, before, strict=True))
     assert run(media).unchanged == 4
-    _as_first_layout()
+    _as_layout(version)
     with monkeypatch.context() as patch:
         patch.setattr(migrating.Manifest, "write", None)  # killed before the new layout counts
         with pytest.raises(TypeError):
@@ -160,22 +167,25 @@ def test_a_library_of_the_first_layout_is_brought_up_to_date(
         migrate_library(Path("nowhere"))
 
 
-def _as_first_layout() -> None:
-    """Rewrite the library as the first version had it."""
+def _as_layout(version: int) -> None:
+    """Rewrite the library as an earlier version had it."""
     path = LIBRARY / "library.json"
-    stored = json.loads(path.read_text())
+    stored = json.loads(path.read_text()) | {"version": version}
     database = lancedb.connect(str(LIBRARY / "library.lancedb"))
     for name in database.list_tables().tables:
         part = name.split("_")[0]
         table = database.open_table(name).to_arrow()
         database.drop_table(name)
-        added = ["beside", "notes"] if part == "files" else ["said"]
-        old = "files" if part == "files" else "segments_old"
-        database.create_table(old, table.drop_columns(added))
-    embedder = f"{stored['embedder']} of descriptions by {stored.pop('descriptions')}"
-    del stored["embedder_spec"]
-    path.write_text(json.dumps(stored | {"version": 1, "embedder": embedder}))
-    assert FILES.names[-2:] == ["beside", "notes"]
+        earlier = {"transcript": "said", "is_whole_video": "whole", "subtitles_digest": "beside"}
+        table = table.rename_columns([earlier.get(name, name) for name in table.column_names])
+        if version == 1:
+            table = table.drop_columns(["beside", "notes"] if part == "files" else ["said"])
+        database.create_table("files" if part == "files" else "segments_old", table)
+    if version == 1:
+        descriptions = stored.pop("descriptions")
+        stored["embedder"] = f"{stored['embedder']} of descriptions by {descriptions}"
+        del stored["embedder_spec"]
+    path.write_text(json.dumps(stored))
 
 
 # --- cutting
@@ -189,7 +199,7 @@ def test_scenes_are_cut_where_the_picture_changes(tmp_path: Path) -> None:
         command += ["-f", "lavfi", "-i", f"color={color}:size=96x64:rate=25:duration={seconds}"]
     subprocess.run([*command, "-filter_complex", "concat=n=3", out], check=True)
     for rule in ("scenes", "scenedetect"):
-        cut = parse_segments(rule).cut(out, probe(out).duration_seconds)
+        cut = parse_segments(rule).cut(out, read_info(out).duration_seconds)
         starts = [start for start, _ in cut]
         assert starts == pytest.approx([0.0, 3.0, 7.0], abs=0.26), rule
         assert cut[-1][1] == pytest.approx(9.0)
@@ -204,7 +214,7 @@ def test_scenes_are_no_shorter_than_a_second() -> None:
 
 def test_a_library_of_scenes(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", num_frames=30)
-    assert run(tmp_path / "a.mp4", segments=parse_segments("scenes")).segments >= 1
+    assert run(tmp_path / "a.mp4", segments="scenes").segments >= 1
     with pytest.raises(IncompatibleError, match="was made with segments scenes, now it would be"):
         run(tmp_path / "a.mp4")
 
@@ -246,12 +256,10 @@ def test_many_videos_are_asked_and_counted(media: Path) -> None:
     assert (count.answer, count.status) == (str(len(yes)), "ok")
     assert f"asked 4 of 4 segments: {asked}" in count.warnings
     assert {Path(moment.video).name for moment in count.evidence} <= {*yes, "copy.mp4"}
-    blank = ask(which, under="val/", min_score=0.0, style=Style(num_evidence=0))
+    blank = ask(which, under="val/", min_score=0.0, options=AnswerOptions(num_evidence=0))
     assert (blank.answer, blank.evidence) == (found.answer, [])
-    with pytest.raises(RecipeError, match="--sheet: draws one video, got a question about many"):
-        ask_library(
-            LIBRARY, Question("q", which), LibraryStyle(), None, Path("cache"), "cpu", media
-        )
+    with pytest.raises(UsageError, match="--sheet: draws one video, got a question about many"):
+        ask(which, sheet=media)
     part = ask("How many videos show a red circle?", most=2, min_score=0.0)
     assert "asked 2 of 4 segments: Does the video show a red circle?" in part.warnings
     none = ask("How many videos show a submarine?")
@@ -268,7 +276,7 @@ def test_clips_of_the_evidence(media: Path, tmp_path: Path) -> None:
     assert len(files) == len(answer.evidence) > 0
     for file, moment in zip(files, answer.evidence, strict=True):
         length = moment.end_seconds - moment.start_seconds + 1.0 + min(1.0, moment.start_seconds)
-        assert probe(file).duration_seconds == pytest.approx(length, abs=0.6)
+        assert read_info(file).duration_seconds == pytest.approx(length, abs=0.6)
     (tmp_path / "broken.mp4").write_bytes(b"x")
     with pytest.raises(VideoError, match=r"broken.mp4: no clip can be cut at 1.00 s"):
         cut_clip(tmp_path / "broken.mp4", 1.0, 2.0, tmp_path / "out.mp4")
@@ -290,14 +298,14 @@ def test_lists_for_players_and_editing_programs(media: Path) -> None:
         (track,) = otio.adapters.read_from_file(name).tracks
         clips = [(c.name, c.source_range.duration.to_seconds()) for c in track.find_clips()]
         assert clips == [(m.paths[0].name, pytest.approx(4.0)) for m in moments]
-    with pytest.raises(RecipeError, match=r"--export: must end in .m3u, .edl or .otio, got 'x.t'"):
+    with pytest.raises(UsageError, match=r"--export: must end in .m3u, .edl or .otio, got 'x.t'"):
         export_moments(request, moments, Path("x.t"))
 
 
 def test_watching_tells_of_new_videos_only(tmp_path: Path) -> None:
     folder = tmp_path / "watched"
     folder.mkdir()
-    told = changes(IndexRequest((folder,), LIBRARY, FixedSegments(10.0)))
+    told = changes(IndexRequest((folder,), LIBRARY))
 
     next(told)  # what changed before is told once
     timers = [

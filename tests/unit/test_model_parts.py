@@ -9,9 +9,18 @@ import torch
 from transformers import AutoConfig
 
 from tests.factories import frame_batch, make_recipe, small_backbone, small_model
-from videolatent_cli.errors import EnvironmentProblemError, IncompatibleError
-from videolatent_cli.model import attention
-from videolatent_cli.model.attention import choose_attention, explain_attention
+from videolatent_cli.errors import IncompatibleError, SetupError
+from videolatent_cli.model.backbones import attention
+from videolatent_cli.model.backbones.attention import choose_attention, explain_attention
+from videolatent_cli.model.backbones.features import VideoFeatures, only_visible
+from videolatent_cli.model.backbones.load import check_device, load_backbone
+from videolatent_cli.model.backbones.pixels import Colors, Geometry, patchify
+from videolatent_cli.model.backbones.tiny import (
+    TINY_FOLDER,
+    WORDS,
+    make_tokenizer,
+    write_tiny_folder,
+)
 from videolatent_cli.model.batch import Example, Prompter, pad
 from videolatent_cli.model.cached import features_row, frames_row, row_features, row_frames
 from videolatent_cli.model.checkpoint import (
@@ -22,18 +31,8 @@ from videolatent_cli.model.checkpoint import (
     save_checkpoint,
     trained_tensors,
 )
-from videolatent_cli.model.features import VideoFeatures, only_seen
-from videolatent_cli.model.load import (
-    build_model,
-    check_device,
-    load_backbone,
-    restore_model,
-    sampling_of,
-    untrained_hash,
-)
-from videolatent_cli.model.pixels import Colors, Geometry, patchify
+from videolatent_cli.model.load import build_model, restore_model, sampling_of, untrained_hash
 from videolatent_cli.model.source import features_fingerprint
-from videolatent_cli.model.tiny import TINY_FOLDER, WORDS, make_tokenizer, write_tiny_folder
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
 from videolatent_cli.video.frames import FrameBatch
@@ -115,9 +114,9 @@ def test_collate_shares_heads(small_folder: Path) -> None:
     groups = [[Example("How many?", "2"), Example("Where?", "up")], [Example("Who?", "red")]]
     batch = prompter.collate(frames, groups)
     assert batch.video_index.tolist() == [0, 0, 1]
-    assert batch.head.mask.sum(1).tolist() == [32 + 4, 16 + 4]
+    assert batch.video_prompt.mask.sum(1).tolist() == [32 + 4, 16 + 4]
     assert batch.num_tokens == sum(
-        int(p.mask.sum()) for p in (batch.head, batch.question, batch.answer)
+        int(p.mask.sum()) for p in (batch.video_prompt, batch.question, batch.answer)
     )
 
 
@@ -180,9 +179,7 @@ def test_fingerprint_follows_the_vision_weights_only(small_folder: Path) -> None
 def test_attention_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_attention("auto", "cpu") == "sdpa"
     assert choose_attention("sdpa", "cpu") == "sdpa"
-    with pytest.raises(
-        EnvironmentProblemError, match="flash_attention_2 cannot run, it needs a CUDA"
-    ):
+    with pytest.raises(SetupError, match="flash_attention_2 cannot run, it needs a CUDA"):
         choose_attention("flash_attention_2", "cpu")
     assert explain_attention("sdpa", "cpu") == "sdpa, as the recipe says"
     assert explain_attention("auto", "cpu") == (
@@ -191,32 +188,30 @@ def test_attention_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     attention._obstacle.cache_clear()
-    with pytest.raises(EnvironmentProblemError, match="'flash-attn' is not installed: pip install"):
+    with pytest.raises(SetupError, match="'flash-attn' is not installed: pip install"):
         choose_attention("flash_attention_2", "cuda")
     assert choose_attention("auto", "cuda") == "sdpa"
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 0))
     attention._obstacle.cache_clear()
-    with pytest.raises(EnvironmentProblemError, match=r"it needs compute capability 8\.0"):
+    with pytest.raises(SetupError, match=r"it needs compute capability 8\.0"):
         choose_attention("flash_attention_2", "cuda")
     attention._obstacle.cache_clear()
 
 
 def test_load_backbone_says_what_it_cannot_load(tmp_path: Path) -> None:
-    with pytest.raises(
-        EnvironmentProblemError, match=r"backbone.model: cannot load, got 'no/such'"
-    ):
+    with pytest.raises(SetupError, match=r"backbone.model: cannot load, got 'no/such'"):
         load_backbone(BackboneRecipe(model="no/such"))
     write_tiny_folder(tmp_path / "other")
     path = tmp_path / "other" / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps(config | {"model_type": "qwen3_5"}))
-    with pytest.raises(EnvironmentProblemError, match="is of family qwen3_5, supported: qwen2_vl"):
+    with pytest.raises(SetupError, match="is of family qwen3_5, supported: qwen2_vl"):
         load_backbone(BackboneRecipe(model=str(tmp_path / "other")))
 
 
 def test_check_device() -> None:
     assert check_device("cpu") == "cpu"
-    with pytest.raises(EnvironmentProblemError, match="--device: cannot be used, got 'nope'"):
+    with pytest.raises(SetupError, match="--device: cannot be used, got 'nope'"):
         check_device("nope")
 
 
@@ -283,16 +278,16 @@ def test_model_parts_are_in_evaluation_mode(small_folder: Path) -> None:
 def test_leak_checks_keep_what_they_say() -> None:
     embeds = torch.arange(24.0).view(12, 2)
     features = VideoFeatures((3, 4, 4), torch.tensor([0.0, 1.0, 2.0]), torch.arange(6.0), embeds)
-    assert only_seen(features, "video") is features
-    ends = only_seen(features, "ends")
+    assert only_visible(features, "video") is features
+    ends = only_visible(features, "endpoints")
     assert ends.grid == (2, 4, 4)
     assert torch.equal(ends.embeds, torch.cat((embeds[:4], embeds[8:])))
     assert ends.group_seconds.tolist() == [0.0, 2.0]
-    shuffled = only_seen(features, "shuffled")
+    shuffled = only_visible(features, "shuffled")
     rows = [int(group[0, 0]) // 8 for group in shuffled.embeds.view(3, 4, 2)]
     assert sorted(rows) == [0, 1, 2]
-    assert torch.equal(shuffled.embeds, only_seen(features, "shuffled").embeds)
+    assert torch.equal(shuffled.embeds, only_visible(features, "shuffled").embeds)
     assert shuffled.group_seconds.tolist() == [0.0, 1.0, 2.0]
-    nothing = only_seen(features, "nothing")
+    nothing = only_visible(features, "none")
     assert nothing.embeds.abs().max() == 0
     assert nothing.grid == features.grid

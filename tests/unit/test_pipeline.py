@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,46 +15,57 @@ from transformers import AutoModelForImageTextToText
 from tests.factories import make_recipe, make_video, recipe_text, write_jsonl
 from videolatent_cli.errors import (
     DataError,
-    EnvironmentProblemError,
     IncompatibleError,
     InterruptedRunError,
     RecipeError,
     ResourceError,
+    SetupError,
+    UsageError,
 )
 from videolatent_cli.model import source as model_source
 from videolatent_cli.model.checkpoint import find_checkpoint, read_checkpoint
 from videolatent_cli.model.load import build_model, restore_model
-from videolatent_cli.model.source import Clip
-from videolatent_cli.pipeline import interrupt
-from videolatent_cli.pipeline.answering import Style
+from videolatent_cli.pipeline.answering.answer import Answer
+from videolatent_cli.pipeline.answering.answerer import AnswerOptions
 from videolatent_cli.pipeline.ask import AskRequest, ask
 from videolatent_cli.pipeline.cache import (
+    CacheRequest,
+    CollectRequest,
+    VerifyRequest,
     build_cache,
     collect_garbage,
     recipe_cache_status,
-    recipe_keys,
     verify_cache,
 )
-from videolatent_cli.pipeline.check import check_data
-from videolatent_cli.pipeline.compare import compare_runs
-from videolatent_cli.pipeline.documents import Answer
+from videolatent_cli.pipeline.check_data import CheckRequest, check_data
+from videolatent_cli.pipeline.compare import CompareRequest, compare_runs
 from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
-from videolatent_cli.pipeline.export import export_run
-from videolatent_cli.pipeline.models import open_model
-from videolatent_cli.pipeline.plan import histogram, plan_recipe
+from videolatent_cli.pipeline.export import ExportRequest, export_run
+from videolatent_cli.pipeline.plan import PlanRequest, histogram, plan_recipe
 from videolatent_cli.pipeline.prepare import open_source, prepare, recipe_dataset
-from videolatent_cli.pipeline.probe import probe_run
+from videolatent_cli.pipeline.probe import ProbeRequest, probe_run
 from videolatent_cli.pipeline.report import ReportRequest, report_run
-from videolatent_cli.pipeline.rundir import RunDir, newest_run, run_details, run_summaries
-from videolatent_cli.pipeline.train import TrainReport, TrainRequest, check_training, train
+from videolatent_cli.pipeline.runs.run_dir import RunDir, newest_run, run_details, run_summaries
+from videolatent_cli.pipeline.runs.trained_model import open_model
+from videolatent_cli.pipeline.train import TrainReport, TrainRequest, train
 from videolatent_cli.recipe import Recipe, parse_recipe
+from videolatent_cli.runtime import interrupt
+from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.training.loop import StepResult
+from videolatent_cli.video.clip import Clip
 
 
-def request(
-    recipe: Recipe, run_dir: Path, cache_dir: Path, base_dir: Path | None = None
-) -> TrainRequest:
-    return TrainRequest(recipe, "source: text\n", run_dir, cache_dir, base_dir or run_dir.parent)
+def request(recipe: Recipe, run_dir: Path, *, dry_run: bool = False) -> TrainRequest:
+    return TrainRequest(recipe, "source: text\n", run_dir, run_dir.parent, dry_run=dry_run)
+
+
+def fit(
+    recipe: Recipe,
+    run_dir: Path,
+    cache_dir: Path,
+    on_step: Callable[[StepResult], None] = lambda _: None,
+) -> TrainReport:
+    return train(request(recipe, run_dir), Machine(cache_dir), on_step=on_step)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +75,7 @@ def trained(
     """A small run, trained once for this file."""
     torch.set_num_threads(1)
     run_dir = tmp_path_factory.mktemp("runs") / "small"
-    return train(request(make_recipe(small_folder), run_dir, cache_dir))
+    return fit(make_recipe(small_folder), run_dir, cache_dir)
 
 
 @pytest.fixture
@@ -82,21 +94,21 @@ def test_build_once_then_nothing_is_decoded(
     small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = make_recipe(small_folder)
-    empty = recipe_cache_status(recipe, tmp_path, tmp_path / "c")
+    empty = recipe_cache_status(CacheRequest(recipe, tmp_path), Machine(tmp_path / "c"))
     assert (empty.wanted, empty.cached) == (8, 0)
-    first = build_cache(recipe, tmp_path, tmp_path / "c")
+    first = build_cache(CacheRequest(recipe, tmp_path), Machine(tmp_path / "c"))
     assert (first.encoded, first.status.cached, first.status.wanted) == (8, 8, 8)
 
     def never(*_: object) -> None:
         raise AssertionError("decoded again")
 
     monkeypatch.setattr(model_source, "decode_frames", never)
-    again = build_cache(recipe, tmp_path, tmp_path / "c")
+    again = build_cache(CacheRequest(recipe, tmp_path), Machine(tmp_path / "c"))
     assert again.encoded == 0
     assert again.document()["encoded"] == 0
-    status = recipe_cache_status(recipe, tmp_path, tmp_path / "c")
+    status = recipe_cache_status(CacheRequest(recipe, tmp_path), Machine(tmp_path / "c"))
     assert status.document()["cached"] == 8
-    train(request(recipe, tmp_path / "run", tmp_path / "c"))
+    fit(recipe, tmp_path / "run", tmp_path / "c")
 
 
 def test_moved_and_copied_files_are_not_encoded_again(small_folder: Path, tmp_path: Path) -> None:
@@ -104,11 +116,11 @@ def test_moved_and_copied_files_are_not_encoded_again(small_folder: Path, tmp_pa
     row = {"video": "a.mp4", "question": "q", "answer": "red"}
     write_jsonl(tmp_path / "t.jsonl", [row])
     recipe = make_recipe(small_folder, data="{type: triplets, path: t.jsonl}")
-    assert build_cache(recipe, tmp_path, tmp_path / "c").encoded == 1
+    assert build_cache(CacheRequest(recipe, tmp_path), Machine(tmp_path / "c")).encoded == 1
     (tmp_path / "a.mp4").rename(tmp_path / "b.mp4")
     shutil.copy(tmp_path / "b.mp4", tmp_path / "c.mp4")
     write_jsonl(tmp_path / "t.jsonl", [{**row, "video": n} for n in ("b.mp4", "c.mp4")])
-    report = build_cache(recipe, tmp_path, tmp_path / "c")
+    report = build_cache(CacheRequest(recipe, tmp_path), Machine(tmp_path / "c"))
     assert (report.encoded, report.status.wanted, report.status.cached) == (0, 1, 1)
 
 
@@ -139,7 +151,7 @@ def test_cached_features_equal_live_ones_and_give_equal_logits(
 
 def test_bad_videos_fail_or_are_left_out_within_a_limit(small_folder: Path, tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", 8, 4, size=(64, 64))
-    (tmp_path / "bad.mp4").write_bytes(b"nothing" * 50)
+    (tmp_path / "bad.mp4").write_bytes(b"none" * 50)
     rows = [{"video": v, "question": "q", "answer": "red"} for v in ("a.mp4", "bad.mp4")]
     write_jsonl(tmp_path / "t.jsonl", rows)
 
@@ -149,12 +161,18 @@ def test_bad_videos_fail_or_are_left_out_within_a_limit(small_folder: Path, tmp_
     with pytest.raises(
         DataError, match=r"bad.mp4: cannot be opened .*; mend or remove it, or set data.on_bad"
     ):
-        build_cache(recipe("on_bad: fail"), tmp_path, tmp_path / "c")
+        build_cache(CacheRequest(recipe("on_bad: fail"), tmp_path), Machine(tmp_path / "c"))
     with pytest.raises(
         DataError, match=r"1 of 2 videos cannot be read, data.max_bad_fraction allows 0.1"
     ):
-        build_cache(recipe("on_bad: skip, max_bad_fraction: 0.1"), tmp_path, tmp_path / "c")
-    report = build_cache(recipe("on_bad: skip, max_bad_fraction: 0.5"), tmp_path, tmp_path / "c")
+        build_cache(
+            CacheRequest(recipe("on_bad: skip, max_bad_fraction: 0.1"), tmp_path),
+            Machine(tmp_path / "c"),
+        )
+    report = build_cache(
+        CacheRequest(recipe("on_bad: skip, max_bad_fraction: 0.5"), tmp_path),
+        Machine(tmp_path / "c"),
+    )
     assert list(report.quarantined) == [tmp_path / "bad.mp4"]
     model = build_model(recipe("on_bad: skip, max_bad_fraction: 0.5"))
     prepared, _ = prepare(
@@ -167,16 +185,18 @@ def test_verify_repairs_and_gc_drops(small_folder: Path, tmp_path: Path) -> None
     recipe_path = tmp_path / "r.yaml"
     recipe_path.write_text(recipe_text(small_folder))
     recipe = make_recipe(small_folder)
-    build_cache(recipe, tmp_path, tmp_path / "c")
+    build_cache(CacheRequest(recipe, tmp_path), Machine(tmp_path / "c"))
     other = make_recipe(small_folder, ("video.max_frames=8",))
-    build_cache(other, tmp_path, tmp_path / "c")
-    assert verify_cache(tmp_path / "c", repair=True).bad_keys == ()
-    keep = recipe_keys(recipe_path, tmp_path / "c")
-    assert collect_garbage(tmp_path / "c", keep, dry_run=True) == (8, 0)
-    dropped, freed = collect_garbage(tmp_path / "c", keep)
+    build_cache(CacheRequest(other, tmp_path), Machine(tmp_path / "c"))
+    assert verify_cache(VerifyRequest(repair=True), Machine(tmp_path / "c")).bad_keys == ()
+    machine = Machine(tmp_path / "c")
+    planned = collect_garbage(CollectRequest(recipe_path, dry_run=True), machine)
+    assert (planned.rows, planned.freed_bytes) == (8, 0)
+    done = collect_garbage(CollectRequest(recipe_path), machine)
+    dropped, freed = done.rows, done.freed_bytes
     assert dropped == 8
     assert freed > 0
-    assert recipe_cache_status(recipe, tmp_path, tmp_path / "c").cached == 8
+    assert recipe_cache_status(CacheRequest(recipe, tmp_path), Machine(tmp_path / "c")).cached == 8
 
 
 def test_a_stream_and_a_recipe_without_cache_have_nothing_to_build(
@@ -184,9 +204,9 @@ def test_a_stream_and_a_recipe_without_cache_have_nothing_to_build(
 ) -> None:
     stream = make_recipe(small_folder, data="{type: eventworld_stream}", cache="{tier: none}")
     with pytest.raises(RecipeError, match=r"cache.tier is none: there is nothing to cache"):
-        build_cache(stream, tmp_path, tmp_path)
+        build_cache(CacheRequest(stream, tmp_path), Machine(tmp_path))
     with pytest.raises(RecipeError, match="eventworld_stream has no files to cache"):
-        plan_recipe(stream, tmp_path, tmp_path, tmp_path)
+        plan_recipe(PlanRequest(stream, tmp_path, tmp_path), Machine(tmp_path))
 
 
 # --- training
@@ -203,7 +223,7 @@ def test_run_folder_tells_where_it_comes_from(trained: TrainReport) -> None:
     assert [r["run"] for r in run_summaries(trained.run_dir.parent)] == [str(trained.run_dir)]
     assert newest_run(trained.run_dir.parent) == trained.run_dir
     assert trained.document()["schema"] == "vl.train/1"
-    with pytest.raises(EnvironmentProblemError, match="is not a run folder; 'vl runs ls'"):
+    with pytest.raises(SetupError, match="is not a run folder; 'vl runs ls'"):
         run_details(trained.run_dir.parent)
 
 
@@ -211,7 +231,7 @@ def test_a_finished_run_is_left_as_it_is(
     trained: TrainReport, small_folder: Path, cache_dir: Path
 ) -> None:
     before = {p: p.stat().st_mtime_ns for p in (trained.run_dir / "checkpoints").rglob("*")}
-    again = train(request(make_recipe(small_folder), trained.run_dir, cache_dir))
+    again = fit(make_recipe(small_folder), trained.run_dir, cache_dir)
     assert again.last is None
     assert again.first_step == again.steps == 4
     assert before == {p: p.stat().st_mtime_ns for p in (trained.run_dir / "checkpoints").rglob("*")}
@@ -222,9 +242,9 @@ def test_another_recipe_does_not_get_the_folder(
 ) -> None:
     other = make_recipe(small_folder, ("training.seed=1",))
     with pytest.raises(
-        RecipeError, match="exists and holds another recipe; choose another --run-dir"
+        UsageError, match="exists and holds another recipe; choose another --run-dir"
     ):
-        train(request(other, trained.run_dir, cache_dir))
+        fit(other, trained.run_dir, cache_dir)
 
 
 def test_changed_data_do_not_go_on_with_a_run(small_folder: Path, tmp_path: Path) -> None:
@@ -233,14 +253,14 @@ def test_changed_data_do_not_go_on_with_a_run(small_folder: Path, tmp_path: Path
     write_jsonl(tmp_path / "t.jsonl", [row])
     recipe = make_recipe(small_folder, data="{type: triplets, path: t.jsonl}")
 
-    def stop(result: StepResult, total: int) -> None:
+    def stop(result: StepResult) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(request(recipe, tmp_path / "run", tmp_path / "c"), stop)
+        fit(recipe, tmp_path / "run", tmp_path / "c", stop)
     write_jsonl(tmp_path / "t.jsonl", [{**row, "answer": "blue"}])
     with pytest.raises(IncompatibleError, match=r"its training data have changed, from .* to"):
-        train(request(recipe, tmp_path / "run", tmp_path / "c"))
+        fit(recipe, tmp_path / "run", tmp_path / "c")
 
 
 @pytest.mark.parametrize("teacher", ["current", "ema"])
@@ -248,19 +268,18 @@ def test_resumed_training_equals_uninterrupted_training_bit_by_bit(
     small_folder: Path, cache_dir: Path, tmp_path: Path, teacher: str
 ) -> None:
     recipe = make_recipe(small_folder, loss=f"{{teacher: {teacher}, diversity_queue: 8}}")
-    whole = train(request(recipe, tmp_path / "whole", cache_dir))
+    whole = fit(recipe, tmp_path / "whole", cache_dir)
 
-    def stop(result: StepResult, total: int) -> None:
-        del total
+    def stop(result: StepResult) -> None:
         if result.step == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(request(recipe, tmp_path / "cut", cache_dir), stop)
+        fit(recipe, tmp_path / "cut", cache_dir, stop)
     checkpoint = find_checkpoint(tmp_path / "cut")
     assert checkpoint is not None
     assert checkpoint.step == 2
-    resumed = train(request(recipe, tmp_path / "cut", cache_dir))
+    resumed = fit(recipe, tmp_path / "cut", cache_dir)
     assert resumed.first_step == 2
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     ends = [find_checkpoint(report.run_dir) for report in (whole, resumed)]
@@ -274,15 +293,14 @@ def test_the_first_stop_saves_and_says_how_to_go_on(
     import os
     import signal
 
-    def stop(result: StepResult, total: int) -> None:
-        del total
+    def stop(result: StepResult) -> None:
         if result.step == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(
         InterruptedRunError, match="is saved at step 1; go on with: the same command"
     ) as caught:
-        train(request(make_recipe(small_folder), tmp_path / "run", cache_dir), stop)
+        fit(make_recipe(small_folder), tmp_path / "run", cache_dir, stop)
     assert caught.value.exit_code == 75
     checkpoint = find_checkpoint(tmp_path / "run")
     assert checkpoint is not None
@@ -319,7 +337,7 @@ def test_training_with_frames_learns_the_tower(
         backbone=f"{{model: '{small_folder}', train: full, train_vision: true}}",
         cache="{tier: frames}",
     )
-    report = train(request(recipe, tmp_path / "run", cache_dir))
+    report = fit(recipe, tmp_path / "run", cache_dir)
     checkpoint = find_checkpoint(report.run_dir)
     assert checkpoint is not None
     assert any("visual" in name for name in checkpoint.model_tensors())
@@ -333,8 +351,11 @@ def test_training_a_stream(small_folder: Path, cache_dir: Path, tmp_path: Path) 
         latent="null",
         backbone=f"{{model: '{small_folder}', train: full, weights: random}}",
     )
-    assert train(request(recipe, tmp_path / "run", cache_dir)).steps == 4
-    assert "a stream of triplets" in check_training(request(recipe, tmp_path / "run", cache_dir))
+    assert fit(recipe, tmp_path / "run", cache_dir).steps == 4
+    assert (
+        "a stream of triplets"
+        in train(request(recipe, tmp_path / "run", dry_run=True), Machine(cache_dir)).dry_run
+    )
 
 
 def test_epochs_give_steps(small_folder: Path, cache_dir: Path, tmp_path: Path) -> None:
@@ -342,8 +363,11 @@ def test_epochs_give_steps(small_folder: Path, cache_dir: Path, tmp_path: Path) 
         "{epochs: 2, videos_per_batch: 2, triplets_per_video: 9, gradient_accumulation_steps: 2}"
     )
     recipe = make_recipe(small_folder, training=training)
-    assert train(request(recipe, tmp_path / "run", cache_dir)).steps == 3
-    assert "would train" in check_training(request(recipe, tmp_path / "run", cache_dir))
+    assert fit(recipe, tmp_path / "run", cache_dir).steps == 3
+    assert (
+        "would train"
+        in train(request(recipe, tmp_path / "run", dry_run=True), Machine(cache_dir)).dry_run
+    )
 
 
 def test_batches_by_tokens(small_folder: Path, cache_dir: Path, tmp_path: Path) -> None:
@@ -354,17 +378,17 @@ def test_batches_by_tokens(small_folder: Path, cache_dir: Path, tmp_path: Path) 
         )
         return make_recipe(small_folder, training=training, cache=f"{{tier: {tier}}}")
 
-    train(request(recipe(), tmp_path / "whole", cache_dir))
+    fit(recipe(), tmp_path / "whole", cache_dir)
     log = list(RunDir(tmp_path / "whole").read_log())
     assert max(line["num_tokens"] for line in log) <= 2 * 500
     assert max(line["num_triplets"] for line in log) > 4
-    train(request(recipe(tier="frames"), tmp_path / "frames", cache_dir))
+    fit(recipe(tier="frames"), tmp_path / "frames", cache_dir)
     again = RunDir(tmp_path / "frames").read_log()
     assert [line["loss"] for line in again] == [line["loss"] for line in log]
     with pytest.raises(
         RecipeError, match=r"training.tokens_per_batch: must be at least \d+, which"
     ):
-        train(request(recipe(100), tmp_path / "small", cache_dir))
+        fit(recipe(100), tmp_path / "small", cache_dir)
     for changed, what in (
         ("cache.tier=none", "knows no lengths"),
         ("training.videos_per_batch=2", "set one of them"),
@@ -380,7 +404,7 @@ def test_batches_by_tokens(small_folder: Path, cache_dir: Path, tmp_path: Path) 
 def test_evaluation_counts_every_question(trained: TrainReport, cache_dir: Path) -> None:
     names = ["off", "markers", "zero", "mean", "shuffle", "noise"]
     request = EvalRequest(trained.run_dir, ablations=names)
-    document = evaluate_run(request, cache_dir).document()
+    document = evaluate_run(request, Machine(cache_dir)).document()
     found = document["splits"]["test_iid"]
     assert set(found) == {"on", *names}
     whole = found["on"]["all"]
@@ -406,21 +430,23 @@ def test_evaluation_on_a_file(
     path = write_jsonl(
         tmp_path / "t.jsonl", [{"video": "v.mp4", "question": "Where?", "answer": "up"}]
     )
-    report = evaluate_run(EvalRequest(trained.run_dir, data=path, limit=1), cache_dir)
+    report = evaluate_run(EvalRequest(trained.run_dir, data=path, limit=1), Machine(cache_dir))
     assert report.document()["splits"]["t"]["on"]["all"]["total"] == 1
 
 
 def test_comparison_pairs_the_same_questions(
     trained: TrainReport, cache_dir: Path, tmp_path: Path
 ) -> None:
-    document = evaluate_run(EvalRequest(trained.run_dir), cache_dir).document()
+    document = evaluate_run(EvalRequest(trained.run_dir), Machine(cache_dir)).document()
     answers = document["splits"]["test_iid"]["on"]["answers"]
     for answer in answers:
         answer["right"] = False
     del answers[0]
     worse = tmp_path / "worse.json"
     worse.write_text(json.dumps(document))
-    found = compare_runs(trained.run_dir, worse, cache_dir).document()["splits"]["test_iid"]
+    found = compare_runs(CompareRequest(trained.run_dir, worse), Machine(cache_dir)).document()[
+        "splits"
+    ]["test_iid"]
     assert found["all"]["difference"]["total"] == len(answers)
     assert found["all"]["b"]["right"] == 0
     assert found["all"]["difference"]["only_b"] == 0
@@ -433,17 +459,17 @@ def test_comparison_refuses_what_it_cannot_pair(
 ) -> None:
     run, other = trained.run_dir, tmp_path / "other.json"
     with pytest.raises(DataError, match="no such run or evaluation; make it with: vl eval RUN -o"):
-        compare_runs(run, other, cache_dir)
+        compare_runs(CompareRequest(run, other), Machine(cache_dir))
     other.write_text("{")
     with pytest.raises(DataError, match=r"other\.json: cannot be read as JSON, got"):
-        compare_runs(other, run, cache_dir)
+        compare_runs(CompareRequest(other, run), Machine(cache_dir))
     other.write_text('{"schema": "vl.answer/1"}')
     with pytest.raises(DataError, match=r"other\.json: is no evaluation; make one with"):
-        compare_runs(other, run, cache_dir)
+        compare_runs(CompareRequest(other, run), Machine(cache_dir))
     empty = {"on": {"answers": []}}
     other.write_text(json.dumps({"schema": "vl.eval/1", "splits": {"test_iid": empty}}))
     with pytest.raises(DataError, match="share no question; evaluate both on the same data"):
-        compare_runs(other, run, cache_dir)
+        compare_runs(CompareRequest(other, run), Machine(cache_dir))
 
 
 def test_rationales_are_trained_on_and_read_to_their_end(
@@ -457,8 +483,10 @@ def test_rationales_are_trained_on_and_read_to_their_end(
     dataset = recipe_dataset(recipe, tmp_path, cache_dir)
     assert all(t.answer.split()[-2] == "so" for t in dataset.splits["train"])
     assert all("so" not in t.answer.split() for t in dataset.splits["test_iid"])
-    done = train(request(recipe, tmp_path / "run", cache_dir))
-    found = evaluate_run(EvalRequest(done.run_dir), cache_dir).document()["splits"]["test_iid"]
+    done = fit(recipe, tmp_path / "run", cache_dir)
+    found = evaluate_run(EvalRequest(done.run_dir), Machine(cache_dir)).document()["splits"][
+        "test_iid"
+    ]
     assert found["on"]["all"]["total"] == 4
 
 
@@ -466,10 +494,10 @@ def test_leak_checks_train_on_what_is_left_of_a_video(
     small_folder: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     losses = {}
-    for seen in ("video", "ends", "shuffled", "nothing"):
-        data = f"{{type: eventworld, num_videos: 2, questions_per_video: 2, seen: {seen}}}"
+    for seen in ("video", "endpoints", "shuffled", "none"):
+        data = f"{{type: eventworld, num_videos: 2, questions_per_video: 2, visible: {seen}}}"
         recipe = make_recipe(small_folder, ("training.max_steps=1",), data=data, latent="null")
-        train(request(recipe, tmp_path / seen, cache_dir))
+        fit(recipe, tmp_path / seen, cache_dir)
         (line,) = RunDir(tmp_path / seen).read_log()
         losses[seen] = line["loss"]
     assert len(set(losses.values())) == 4
@@ -478,36 +506,39 @@ def test_leak_checks_train_on_what_is_left_of_a_video(
 def test_report_is_one_small_page(trained: TrainReport, cache_dir: Path, tmp_path: Path) -> None:
     page = tmp_path / "r.html"
     request = ReportRequest(trained.run_dir, page, limit=2, samples=2)
-    assert report_run(request, cache_dir) == page
+    assert report_run(request, Machine(cache_dir)) == page
     html = page.read_text(encoding="utf-8")
     assert len(html) < 5_000_000
     assert html.count("<img") == 3
     assert '="http' not in html
     for part in ("Training", "What the latents are worth", "Sample questions", "data_fingerprint"):
         assert part in html
-    with pytest.raises(EnvironmentProblemError, match="is not a run folder"):
-        report_run(ReportRequest(tmp_path / "none", page), cache_dir)
+    with pytest.raises(SetupError, match="is not a run folder"):
+        report_run(ReportRequest(tmp_path / "none", page), Machine(cache_dir))
 
 
 def test_probe_writes_a_document_and_a_page(
     trained: TrainReport, cache_dir: Path, tmp_path: Path
 ) -> None:
-    found = probe_run(trained.run_dir, cache_dir, limit=2)
+    found = probe_run(ProbeRequest(trained.run_dir, limit=2), Machine(cache_dir))
     assert found.page == trained.run_dir / "probe.html"
     document = json.loads(json.dumps(found.document()))
     assert [one["code"] for one in document["diagnostics"]] == [f"F{n}" for n in range(1, 13)]
     assert document["questions"] == len(found.probe.judged["on"])
-    assert probe_run(trained.run_dir, cache_dir, limit=2, page=tmp_path / "p.html").page
+    assert probe_run(
+        ProbeRequest(trained.run_dir, limit=2, page=tmp_path / "p.html"), Machine(cache_dir)
+    ).page
 
 
 def test_ask_gives_an_answer_document(trained: TrainReport, video: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "out" / "sheet.png"
     question = "Which zebra moved first?"
     answer = ask(
-        AskRequest(video, question, style=Style(num_evidence=3), sheet=sheet),
-        trained.run_dir,
-        tmp_path / "none",
-    )
+        AskRequest(
+            video, question, trained.run_dir, options=AnswerOptions(num_evidence=3), sheet=sheet
+        ),
+        Machine(tmp_path / "none"),
+    ).answer
     again = Answer.model_validate(answer.model_dump(mode="json", by_alias=True))
     assert again == answer
     assert len(answer.evidence) == 3
@@ -526,31 +557,33 @@ def test_ask_gives_an_answer_document(trained: TrainReport, video: Path, tmp_pat
 def test_ask_uses_and_fills_an_existing_cache(
     trained: TrainReport, cache_dir: Path, video: Path, tmp_path: Path
 ) -> None:
-    live = ask(AskRequest(video, "Where?"), trained.run_dir, tmp_path / "none")
-    cached = ask(AskRequest(video, "Where?"), trained.run_dir, cache_dir)
+    live = ask(AskRequest(video, "Where?", trained.run_dir), Machine(tmp_path / "none")).answer
+    cached = ask(AskRequest(video, "Where?", trained.run_dir), Machine(cache_dir)).answer
     assert cached.cache_hit
     assert (cached.answer, cached.evidence) == (live.answer, live.evidence)
     own = make_video(tmp_path / "own.mp4", 8, 4, size=(64, 64))
-    assert not ask(AskRequest(own, "Where?"), trained.run_dir, cache_dir).cache_hit
-    assert ask(AskRequest(own, "Where?"), trained.run_dir, cache_dir).cache_hit
+    assert not ask(AskRequest(own, "Where?", trained.run_dir), Machine(cache_dir)).answer.cache_hit
+    assert ask(AskRequest(own, "Where?", trained.run_dir), Machine(cache_dir)).answer.cache_hit
 
 
 def test_ask_with_choices_window_and_latents_off(
     trained: TrainReport, video: Path, tmp_path: Path
 ) -> None:
-    asked = AskRequest(video, "Where?", (1.0, 3.0), ("up", "down", "left"), Style("off"))
-    answer = ask(asked, trained.run_dir, tmp_path)
+    asked = AskRequest(
+        video, "Where?", trained.run_dir, (1.0, 3.0), ("up", "down", "left"), AnswerOptions("off")
+    )
+    answer = ask(asked, Machine(tmp_path)).answer
     assert answer.choice_probs is not None
     assert sum(answer.choice_probs.values()) == pytest.approx(1.0)
     assert answer.answer == {"A": "up", "B": "down", "C": "left"}[str(answer.choice)]
     assert answer.latents.mode == "off"
     assert answer.evidence == []
-    on = ask(AskRequest(video, "Where?", (1.0, 3.0)), trained.run_dir, tmp_path)
+    on = ask(AskRequest(video, "Where?", trained.run_dir, (1.0, 3.0)), Machine(tmp_path)).answer
     assert all(1.0 <= t < 3.0 for e in on.evidence for t in e.frames_seconds)
-    with pytest.raises(RecipeError, match="--to: must be after --from 3 s, got 1 s"):
-        ask(AskRequest(video, "q", (3.0, 1.0)), trained.run_dir, tmp_path)
-    with pytest.raises(RecipeError, match="--choices: needs two or more, got 'a'"):
-        ask(AskRequest(video, "q", choices=("a",)), trained.run_dir, tmp_path)
+    with pytest.raises(UsageError, match="--to: must be after --from 3 s, got 1 s"):
+        ask(AskRequest(video, "q", trained.run_dir, (3.0, 1.0)), Machine(tmp_path))
+    with pytest.raises(UsageError, match="--choices: needs two or more, got 'a'"):
+        ask(AskRequest(video, "q", trained.run_dir, choices=("a",)), Machine(tmp_path))
 
 
 def test_another_sampling_is_refused(trained: TrainReport, tmp_path: Path) -> None:
@@ -568,9 +601,7 @@ def test_another_sampling_is_refused(trained: TrainReport, tmp_path: Path) -> No
 
 
 def test_a_run_without_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        EnvironmentProblemError, match="holds no checkpoint; train it with: vl train"
-    ):
+    with pytest.raises(SetupError, match="holds no checkpoint; train it with: vl train"):
         open_model(tmp_path)
 
 
@@ -581,12 +612,12 @@ def test_plan_counts_and_does_no_work(
     trained: TrainReport, small_folder: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     recipe = make_recipe(small_folder)
-    fresh = plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    fresh = plan_recipe(PlanRequest(recipe, tmp_path, tmp_path / "run"), Machine(tmp_path / "c"))
     assert fresh.videos == 8
     assert fresh.cached_videos == 0
     assert not (tmp_path / "c" / "eventworld-v1").exists()
     assert len(fresh.tokens) == fresh.triplets
-    done = plan_recipe(recipe, tmp_path, cache_dir, trained.run_dir)
+    done = plan_recipe(PlanRequest(recipe, tmp_path, trained.run_dir), Machine(cache_dir))
     assert (done.cached_videos, done.steps, done.steps_done) == (8, 4, 4)
     assert done.document()["estimated_seconds"] == 0
     for text in ("triplets", "longest", "cache", "memory", "steps      4, 4 done"):
@@ -598,7 +629,7 @@ def test_plan_of_real_files_reads_headers(small_folder: Path, tmp_path: Path) ->
     make_video(tmp_path / "a.mp4", 16, 4, size=(64, 64))
     write_jsonl(tmp_path / "t.jsonl", [{"video": "a.mp4", "question": "Where?", "answer": "up"}])
     recipe = make_recipe(small_folder, data="{type: triplets, path: t.jsonl}", latent="null")
-    plan = plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    plan = plan_recipe(PlanRequest(recipe, tmp_path, tmp_path / "run"), Machine(tmp_path / "c"))
     # 3 tokens, 8 groups of 16, vision end; question and its tail; answer
     assert plan.tokens == [3 + 128 + 1 + 2 + 3 + 2]
 
@@ -630,7 +661,7 @@ def test_plan_measures_the_largest_batch_that_may_come(
         return 0
 
     monkeypatch.setattr("videolatent_cli.pipeline.plan.step_bytes", note)
-    plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    plan_recipe(PlanRequest(recipe, tmp_path, tmp_path / "run"), Machine(tmp_path / "c"))
     assert measured == [(rows, 8)]
 
 
@@ -645,12 +676,12 @@ def test_plan_times_real_steps_of_small_models_only(
         make_video(tmp_path / f"{name}.mp4", 8, 4, size=(64, 64))
     size = "{max_steps: 5, videos_per_batch: 2, gradient_accumulation_steps: 3}"
     recipe = make_recipe(small_folder, data="{type: triplets, path: t.jsonl}", training=size)
-    now = "videolatent_cli.training.pace.time.perf_counter"
+    now = "videolatent_cli.training.estimate.time.perf_counter"
     monkeypatch.setattr(now, iter(range(100)).__next__)  # a second passes between two looks
-    found = plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    found = plan_recipe(PlanRequest(recipe, tmp_path, tmp_path / "run"), Machine(tmp_path / "c"))
     assert found.seconds_per_step == pytest.approx(3 * 1 / 2)  # three micro batches, two steps
-    monkeypatch.setattr("videolatent_cli.pipeline.plan._TRIED", 0)
-    reckoned = plan_recipe(recipe, tmp_path, tmp_path / "c", tmp_path / "run")
+    monkeypatch.setattr("videolatent_cli.pipeline.plan.MAX_TIMED_BYTES", 0)
+    reckoned = plan_recipe(PlanRequest(recipe, tmp_path, tmp_path / "run"), Machine(tmp_path / "c"))
     assert 0 < reckoned.seconds_per_step < 1
 
 
@@ -666,14 +697,14 @@ def test_check_lists_bad_videos(tmp_path: Path) -> None:
         {"video": v, "question": "q", "answer": "a"} for v in ("good.mp4", "bad.mp4", "gone.mp4")
     ]
     data = write_jsonl(tmp_path / "t.jsonl", rows)
-    report = check_data(data, tmp_path, tmp_path / "q.jsonl", deep=True)
+    report = check_data(CheckRequest(data, tmp_path / "q.jsonl", deep=True), Machine(tmp_path))
     assert report.videos == 3
     listed = [json.loads(line) for line in (tmp_path / "q.jsonl").read_text().splitlines()]
     assert [Path(row["file"]).name for row in listed] == ["bad.mp4", "gone.mp4"]
     assert "cannot be opened as video" in listed[0]["reason"]
     recipe = tmp_path / "r.yaml"
     recipe.write_text("version: 1\ndata: {type: triplets, path: t.jsonl}\n")
-    assert len(check_data(recipe, tmp_path, tmp_path / "q.jsonl", deep=False).bad) == 2
+    assert len(check_data(CheckRequest(recipe, tmp_path / "q.jsonl"), Machine(tmp_path)).bad) == 2
 
 
 @pytest.mark.parametrize("train_part", ["full", "lora"])
@@ -681,10 +712,8 @@ def test_export_is_a_plain_hugging_face_folder(
     small_folder: Path, cache_dir: Path, tmp_path: Path, train_part: str
 ) -> None:
     backbone = f"{{model: '{small_folder}', train: {train_part}, lora: {{rank: 2}}}}"
-    report = train(
-        request(make_recipe(small_folder, backbone=backbone), tmp_path / "run", cache_dir)
-    )
-    files = export_run(report.run_dir, tmp_path / "out")
+    report = fit(make_recipe(small_folder, backbone=backbone), tmp_path / "run", cache_dir)
+    files = export_run(ExportRequest(report.run_dir, tmp_path / "out"))
     assert {"config.json", "model.safetensors", "latent.safetensors", "tokenizer.json"} <= {
         p.name for p in files
     }
@@ -700,16 +729,16 @@ def test_export_is_a_plain_hugging_face_folder(
     )
     video = cache_dir / "eventworld-v1/test_iid/000000.mp4"
     question = AskRequest(video, "Which color moved first?", choices=("red", "blue"))
-    before = ask(question, report.run_dir, tmp_path)
-    after = ask(question, tmp_path / "out", tmp_path)
+    before = ask(replace(question, run=report.run_dir), Machine(tmp_path)).answer
+    after = ask(replace(question, run=tmp_path / "out"), Machine(tmp_path)).answer
     assert after.answer == before.answer
     assert after.choice_probs == pytest.approx(before.choice_probs, abs=1e-5)
-    with pytest.raises(RecipeError, match="out exists; choose another folder"):
-        export_run(report.run_dir, tmp_path / "out")
+    with pytest.raises(UsageError, match="out exists; choose another folder"):
+        export_run(ExportRequest(report.run_dir, tmp_path / "out"))
 
 
 def test_export_of_a_checkpoint_answers_alike(trained: TrainReport, tmp_path: Path) -> None:
-    export_run(trained.run_dir, tmp_path / "out", form="checkpoint", half=True)
+    export_run(ExportRequest(trained.run_dir, tmp_path / "out", "checkpoint", half=True))
     small = read_checkpoint(tmp_path / "out")
     whole = find_checkpoint(trained.run_dir)
     assert whole is not None

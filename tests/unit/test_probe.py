@@ -9,14 +9,14 @@ from PIL import Image
 from tests.factories import make_recipe, small_model
 from videolatent_cli.evaluation.diagnostics import FAILURES, diagnose
 from videolatent_cli.evaluation.evaluate import accuracy
-from videolatent_cli.evaluation.probe import Probe, probe_model, reasoning
+from videolatent_cli.evaluation.measure_latents import Probe, probe_model, reasoning
 from videolatent_cli.model.source import VideoSource
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.recipe.schema import Latent
 from videolatent_cli.report.page import Card, Cards, Code, Heading, Picture, Table, Text, write_page
 from videolatent_cli.report.probe_page import diagnostic_rows, probe_blocks
-from videolatent_cli.training.feed import Group, make_groups
+from videolatent_cli.training.groups import Group, make_groups
 from videolatent_cli.video.sampling import SamplingSpec
 
 GOOD = {
@@ -81,7 +81,7 @@ def probed(model: VideoLatent, folder: Path, cache_dir: Path) -> tuple[Probe, li
     geometry = model.backbone.geometry
     spec = SamplingSpec.of(recipe.video, geometry.size_multiple_px, geometry.frames_per_group)
     source = VideoSource(model.backbone, spec, tier="none")
-    blind = VideoSource(model.backbone, spec, tier="none", seen="nothing")
+    blind = VideoSource(model.backbone, spec, tier="none", visible="none")
     depths, base = recipe.loss.alignment_depths, small_model(folder, None)
     return probe_model(model, source, blind, groups, depths, base), groups
 

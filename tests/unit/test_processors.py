@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-from videolatent_cli.errors import EnvironmentProblemError
-from videolatent_cli.model.pixels import Colors, Geometry, normalised, patchify
+from videolatent_cli.errors import SetupError
+from videolatent_cli.model.backbones.pixels import Colors, Geometry, normalised, patchify
 from videolatent_cli.recipe.resolved import digest as digest_of
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.resize import ONCE, Resizing, resized
@@ -106,7 +106,7 @@ def test_smolvlm_fits_frames_to_a_longest_side_first(
 
 
 def test_a_filter_that_torch_lacks_is_one_clear_line() -> None:
-    with pytest.raises(EnvironmentProblemError, match=r"got 'sinc'; pip install -U torch"):
+    with pytest.raises(SetupError, match=r"got 'sinc'; pip install -U torch"):
         resized(list(pictures()), [(8, 8)], "sinc")
 
 

@@ -1,5 +1,6 @@
 """A decoder in 4 bits: nothing else has them, it learns, answers and leaves as what it was."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,22 @@ from tests import families
 from tests.factories import make_recipe, make_video, write_jsonl
 from tests.families import write_family
 from tests.unit.test_families import QUESTIONS, make_batch
-from videolatent_cli.errors import EnvironmentProblemError
-from videolatent_cli.model import quantization
-from videolatent_cli.model.backbone import Backbone
+from videolatent_cli.errors import SetupError
+from videolatent_cli.model.backbones import quantization
+from videolatent_cli.model.backbones.base import Backbone
+from videolatent_cli.model.backbones.load import load_backbone
+from videolatent_cli.model.backbones.quantization import is_quantized, num_parameters
 from videolatent_cli.model.checkpoint import find_checkpoint
-from videolatent_cli.model.load import load_backbone, restore_model
-from videolatent_cli.model.quantization import is_quantized, num_parameters
+from videolatent_cli.model.load import restore_model
 from videolatent_cli.model.source import features_fingerprint
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import answer_loss
-from videolatent_cli.pipeline.export import export_run
-from videolatent_cli.pipeline.rundir import RunDir
-from videolatent_cli.pipeline.train import TrainRequest, check_training, train
+from videolatent_cli.pipeline.export import ExportRequest, export_run
+from videolatent_cli.pipeline.runs.run_dir import RunDir
+from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
+from videolatent_cli.runtime.machine import Machine
 
 
 @pytest.fixture(autouse=True)
@@ -93,12 +96,13 @@ def test_a_run_is_trained_saved_and_exported(tmp_path: Path) -> None:
         training="{max_steps: 8, gradient_accumulation_steps: 1, learning_rate: 0.01}",
     )
     run = tmp_path / "run"
-    request = TrainRequest(recipe, "", run, tmp_path / "cache", tmp_path, ())
-    assert "would train" in check_training(request)
-    assert train(request).steps == 8
+    request = TrainRequest(recipe, "", run, tmp_path)
+    machine = Machine(tmp_path / "cache")
+    assert "would train" in str(train(replace(request, dry_run=True), machine).dry_run)
+    assert train(request, machine).steps == 8
     losses = [line["loss"] for line in RunDir(run).read_log()]
     assert losses[-1] < 0.8 * losses[0]
-    export_run(run, tmp_path / "out")
+    export_run(ExportRequest(run, tmp_path / "out"))
     logits = []
     for folder in (run, tmp_path / "out"):
         checkpoint = find_checkpoint(folder)
@@ -113,8 +117,8 @@ def test_a_run_is_trained_saved_and_exported(tmp_path: Path) -> None:
 def test_what_cannot_be_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(families.TEXT, "intermediate_size", 96)
     folder = write_family(tmp_path, "qwen2_vl")
-    with pytest.raises(EnvironmentProblemError, match=r"multiples of 64, got 96 of .*down_proj;"):
+    with pytest.raises(SetupError, match=r"multiples of 64, got 96 of .*down_proj;"):
         load(folder, "nf4")
     monkeypatch.setattr(quantization, "find_spec", lambda name: None)
-    with pytest.raises(EnvironmentProblemError, match=r"pip install 'videolatent-cli\[nf4\]'"):
+    with pytest.raises(SetupError, match=r"pip install 'videolatent-cli\[nf4\]'"):
         load(folder, "nf4")

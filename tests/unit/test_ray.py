@@ -18,16 +18,17 @@ from videolatent_cli.data.eventworld.files import render_dataset
 from videolatent_cli.data.triplets import read_triplets
 from videolatent_cli.errors import (
     DataError,
-    EnvironmentProblemError,
     IncompatibleError,
-    RecipeError,
     ResourceError,
+    SetupError,
+    UsageError,
 )
+from videolatent_cli.pipeline.answering.answer import Answer
 from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
-from videolatent_cli.pipeline.documents import Answer
-from videolatent_cli.pipeline.library.care import library_problems
-from videolatent_cli.pipeline.models import open_worker_model
-from videolatent_cli.pipeline.ray_pool import RayPool, _check_address
+from videolatent_cli.pipeline.library.maintenance import library_problems
+from videolatent_cli.pipeline.runs.trained_model import open_worker_model
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.ray_pool import RayPool, _check_address
 
 ray = pytest.importorskip("ray")
 
@@ -50,7 +51,7 @@ def test_killed_workers_lose_and_double_nothing(tmp_path: Path) -> None:
             list(pool.map("fail", [1]))
     with RayPool(1, Work, tmp_path) as pool:  # the cluster is still there
         assert list(pool.map("twice", [1])) == [2]
-    with pytest.raises(RecipeError, match="--jobs: must be at most the 2 CPUs"), RayPool(3, Work):
+    with pytest.raises(UsageError, match="--jobs: must be at most the 2 CPUs"), RayPool(3, Work):
         pass
 
 
@@ -105,7 +106,7 @@ def test_answers_by_workers_are_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     for workers in (None, 2):
         out = Path(f"{workers}.jsonl")
         request = BatchRequest(Path("q.jsonl"), out, Path(), questions_at_once=4, workers=workers)
-        assert answer_batch(request, None, Path(f"cache{workers}"), "cpu").failed == 1
+        assert answer_batch(request, Machine(Path(f"cache{workers}"), "cpu")).failed == 1
         answers = [Answer.model_validate_json(line) for line in out.read_text().splitlines()]
         found.append({one.id: one for one in answers})
     for name, one in found[0].items():
@@ -118,12 +119,12 @@ def test_answers_by_workers_are_the_same(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(IncompatibleError, match="embedded: a worker would make other features"):
         open_worker_model("embedded", "another", "cpu")
-    with pytest.raises(EnvironmentProblemError, match="RAY_ADDRESS: nobody answers, got '127"):
+    with pytest.raises(SetupError, match="RAY_ADDRESS: nobody answers, got '127"):
         _check_address("127.0.0.1:9")
     _check_address("auto")
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
-        pytest.raises(EnvironmentProblemError, match="--engine ray: ray is missing"),
+        pytest.raises(SetupError, match="--engine ray: ray is missing"),
         RayPool(1, Work),
     ):
         pass

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videolatent_cli.errors import RecipeError
+from videolatent_cli.errors import RecipeError, UsageError
 from videolatent_cli.recipe import digest, is_same, load_recipe, parse_recipe, recipe_hash, resolved
 from videolatent_cli.recipe.load import check_paths
+from videolatent_cli.recipe.recipe import Recipe
 from videolatent_cli.recipe.reference import reference_page, schema_of
-from videolatent_cli.recipe.schema import Recipe
+from videolatent_cli.recipe.shipped import shipped_recipe, shipped_recipes
 from videolatent_cli.recipe.starter import starter_recipe
-from videolatent_cli.shipped import shipped_recipe, shipped_recipes
 
 GOOD = "version: 1\ndata: {type: eventworld}\n"
 
@@ -89,9 +89,9 @@ def test_five_mistakes_give_five_lines_with_places() -> None:
             "data.target is rationale, but latents take the place of a written rationale",
         ),
         (
-            "version: 1\ndata: {type: eventworld, seen: ends}\n"
+            "version: 1\ndata: {type: eventworld, visible: endpoints}\n"
             "backbone: {train: full, train_vision: true}\ncache: {tier: none}\n",
-            "data.seen is ends, which acts on features, but backbone.train_vision is true",
+            "data.visible is endpoints, which acts on features, but backbone.train_vision is true",
         ),
         (GOOD + "latent: {num_blocks: 0}\n", "loss.bottleneck_weight is above 0, but there are no"),
         (GOOD + "latent: {num_blocks: 0}\n", "loss.diversity_weight is above 0, but there are no"),
@@ -194,7 +194,7 @@ def test_shipped_recipes_load_and_have_a_header(name: str) -> None:
 
 def test_there_are_enough_shipped_recipes_and_unknown_ones_are_named() -> None:
     assert {"quickstart", "quickstart_sft", "tiny_backbone"} <= shipped_recipes().keys()
-    with pytest.raises(RecipeError, match=r"unknown name, got 'nope'; choose of: .*quickstart"):
+    with pytest.raises(UsageError, match=r"unknown name, got 'nope'; choose of: .*quickstart"):
         shipped_recipe("nope")
 
 
@@ -222,9 +222,9 @@ def test_schema_and_reference_come_from_the_docstrings() -> None:
         assert name in page
     assert "`num_blocks` (integer, default `2`)" in reference_page("latent")
     assert "`loss.diversity_weight`" in reference_page("loss.diversity_weight")
-    with pytest.raises(RecipeError, match=r"no key 'loss.x'; at 'x' choose of: .*alignment_weight"):
+    with pytest.raises(UsageError, match=r"no key 'loss.x'; at 'x' choose of: .*alignment_weight"):
         schema_of("loss.x")
-    with pytest.raises(RecipeError, match="no key 'lss'; choose of"):
+    with pytest.raises(UsageError, match="no key 'lss'; choose of"):
         reference_page("lss")
 
 

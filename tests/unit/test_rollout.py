@@ -30,7 +30,7 @@ def test_backbone_equals_one_plain_forward_of_transformers(small_folder: Path) -
     model = VideoLatent(backbone, None).eval()
     batch = one_row(make_batch(model), 1)
     ours = model(batch).answer_logits
-    ids = torch.cat((batch.head.ids, batch.question.ids, batch.answer.ids), 1)
+    ids = torch.cat((batch.video_prompt.ids, batch.question.ids, batch.answer.ids), 1)
     features = batch.videos[0]
     embeds = backbone.embed(ids).masked_scatter(
         (ids == backbone.config.video_token_id)[..., None], features.embeds
@@ -120,12 +120,14 @@ def _uncached_loss(model: VideoLatent, batch: Batch) -> torch.Tensor:
     """The loss with the whole sequence run again from the start for each block."""
     backbone, injection = model.backbone, model.injection
     assert injection is not None
-    question = model.open(batch)
+    question = model.prefill(batch)
     features = model.features(batch.videos)
-    visual = batch.head.ids == backbone.config.video_token_id
-    head = backbone.embed(batch.head.ids).masked_scatter(visual[..., None], features[0].embeds)
+    visual = batch.video_prompt.ids == backbone.config.video_token_id
+    head = backbone.embed(batch.video_prompt.ids).masked_scatter(
+        visual[..., None], features[0].embeds
+    )
     positions, delta = backbone.core.model.get_rope_index(
-        batch.head.ids,
+        batch.video_prompt.ids,
         mm_token_type_ids=visual.int() * 2,
         video_grid_thw=torch.tensor([features[0].grid]),
         second_per_grid_ts=[features[0].seconds_per_group],
@@ -165,7 +167,7 @@ def test_detach_blocks_cuts_the_gradient_between_blocks(small_folder: Path) -> N
     for kind in ("full", "detach_blocks"):
         latent = LATENT.model_copy(update={"rollout_gradient": kind})
         model = small_model(small_folder, latent)
-        rollout = model.think(model.open(make_batch(model)))
+        rollout = model.roll_out(model.prefill(make_batch(model)))
         rollout.latents[:, -2:].sum().backward()
         assert model.injection is not None
         slots = model.injection.slots.grad
@@ -243,8 +245,8 @@ def test_an_answer_run_with_the_end_marker_is_one_run_after_it(
     batch = make_batch(model)
     answers = model.backbone.embed(batch.answer.ids)
     layers = model.layers_at([0.5, 1.0])
-    after = model.think(model.open(batch), layers)
-    together = model.think(model.open(batch), layers, following=answers[:, :-1])
+    after = model.roll_out(model.prefill(batch), layers)
+    together = model.roll_out(model.prefill(batch), layers, following=answers[:, :-1])
     two = model.answer_logits(after.end_hidden, answers, after.state)
     one = model.backbone.logits(together.answer_hidden)
     assert one.shape == two.shape
@@ -264,8 +266,8 @@ def test_bottleneck_sees_the_video_only_through_the_latents(
 ) -> None:
     batch = make_batch(model, (0,))
     answers = model.backbone.embed(batch.answer.ids)
-    rollout = model.think(model.open(batch), following=answers[:, :-1])
-    changed = model.think(model.open(make_batch(model, (7,))))
+    rollout = model.roll_out(model.prefill(batch), following=answers[:, :-1])
+    changed = model.roll_out(model.prefill(make_batch(model, (7,))))
 
     def blind(seen: Rollout, asked: Batch) -> torch.Tensor:
         state = seen.latent_state
@@ -298,8 +300,8 @@ def test_teacher_has_no_gradient_and_differs_from_the_student(model: VideoLatent
 
 def test_teacher_without_a_hint_would_be_the_student(model: VideoLatent) -> None:
     batch = make_batch(model)
-    empty = Padded(batch.hint.ids, torch.zeros_like(batch.hint.mask))
-    silent = Batch(**{**batch.__dict__, "hint": empty})
+    empty = Padded(batch.teacher_hint.ids, torch.zeros_like(batch.teacher_hint.mask))
+    silent = Batch(**{**batch.__dict__, "teacher_hint": empty})
     for kind in ("current", "base"):
         teacher = TeacherWeights(model.backbone, kind, 0.9)
         out = model(silent, teacher, (1, 2))
@@ -347,7 +349,7 @@ def test_choice_probabilities_equal_the_product_of_token_probabilities(model: Vi
 def test_think_without_latents_says_so(small_folder: Path) -> None:
     model = small_model(small_folder, None)
     with pytest.raises(ValueError, match="this model has no latents"):
-        model.think(model.open(make_batch(model)))
+        model.roll_out(model.prefill(make_batch(model)))
 
 
 def test_lora_stays_in_the_language_model_and_only_it_learns(small_folder: Path) -> None:

@@ -10,12 +10,15 @@ import pytest
 from tests.factories import make_video
 from tests.libraries import LIBRARY, all_segments, names, run
 from tests.whisper import write_whisper
-from videolatent_cli.errors import EnvironmentProblemError, IncompatibleError
-from videolatent_cli.model import speech
+from videolatent_cli.errors import IncompatibleError, SetupError
+from videolatent_cli.pipeline.library import transcripts as speech
+from videolatent_cli.pipeline.library.transcripts import (
+    SAMPLES_PER_SECOND,
+    read_sound,
+    transcript_between,
+)
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
-from videolatent_cli.video.probe import probe
-from videolatent_cli.video.sound import SAMPLES_PER_SECOND, read_sound
-from videolatent_cli.video.subtitles import said_between
+from videolatent_cli.video.info import read_info
 
 pytest.importorskip("faster_whisper")
 
@@ -33,7 +36,7 @@ def with_sound(path: Path, source: str, delay_seconds: float = 0.0) -> Path:
 
 def test_sound_is_where_it_is_heard(tmp_path: Path) -> None:
     tone = with_sound(tmp_path / "a.mkv", "sine=frequency=440:duration=1", 0.5)
-    sound = read_sound(tone, probe(tone).start_seconds)
+    sound = read_sound(tone, read_info(tone).start_seconds)
     assert sound is not None
     assert sound.start_seconds == pytest.approx(0.5, abs=0.05)
     assert len(sound.samples) == pytest.approx(SAMPLES_PER_SECOND, rel=0.1)
@@ -55,10 +58,10 @@ def test_what_is_said_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (media / "written.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
     make_video(media / "silent.mp4", num_frames=40)
     assert run(media, speech=model).new == 3
-    said = {one.text.split("\n")[-1]: one.said for one in all_segments()}
-    sound = read_sound(loud, probe(loud).start_seconds)
+    said = {one.text.split("\n")[-1]: one.transcript for one in all_segments()}
+    sound = read_sound(loud, read_info(loud).start_seconds)
     assert sound is not None
-    expected = said_between(speech.Transcriber(model).lines(sound), 0.0, 2.0)
+    expected = transcript_between(speech.Transcriber(model).lines(sound), 0.0, 2.0)
     assert len(expected) > 0
     assert said == {"loud.mp4": expected, "written.mp4": "hello", "silent.mp4": ""}
     assert names(expected, mode="text")[0] == "loud.mp4"
@@ -67,16 +70,16 @@ def test_what_is_said_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "notes.csv").write_text("video,place\nmedia/renamed.mp4,Rotterdam\n")
     run(media, metadata=tmp_path / "notes.csv")  # the library knows its model
     (again,) = [one for one in all_segments() if "renamed" in one.text]
-    assert again.said == expected
+    assert again.transcript == expected
     assert "Rotterdam" in again.text
     with pytest.raises(IncompatibleError, match=r"was made with speech /.*whisper, now"):
         run(media, speech=tmp_path)
 
 
 def test_what_is_missing_is_said(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(EnvironmentProblemError, match=r"--speech: .* \(model.bin is missing\)"):
+    with pytest.raises(SetupError, match=r"--speech: .* \(model.bin is missing\)"):
         run(media, speech=media)
     assert not (LIBRARY / "library.json").exists()
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    with pytest.raises(EnvironmentProblemError, match="--speech: faster-whisper is missing"):
+    with pytest.raises(SetupError, match="--speech: faster-whisper is missing"):
         run(media, speech=media)

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from videolatent_cli.errors import IncompatibleError, ResourceError
-from videolatent_cli.store import CachedVideo, FeatureCache, cache_key, rows
+from videolatent_cli.store import CachedVideo, FeatureCache, cache_key, feature_rows
 from videolatent_cli.store import features as store_features
 
 
@@ -55,13 +55,13 @@ def test_a_payload_larger_than_one_read_comes_back_whole(tmp_path: Path) -> None
     large = video(1, (5, 1 << 20))
     with cache.writer() as writer:
         writer.put(large)
-    assert large.array.nbytes > 2 * rows._READ_BYTES
+    assert large.array.nbytes > 2 * feature_rows._READ_BYTES
     assert np.array_equal(cache.get(["k1"])[0].array, large.array)
 
 
 def test_a_payload_of_another_size_is_one_clear_error(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
-    plain = rows.as_table([video(1)], "payload")
+    plain = feature_rows.as_table([video(1)], "payload")
     shape = plain.schema.get_field_index("shape")
     cache._table.add(
         plain.set_column(shape, plain.field(shape), pa.array([[6, 5]], pa.list_(pa.int32())))
@@ -123,7 +123,7 @@ def test_verify_finds_damage_and_doubles(tmp_path: Path, monkeypatch: pytest.Mon
     fill(cache, range(3))
     cache.add([video(1)])
     with monkeypatch.context() as patch:
-        patch.setattr(rows.zlib, "crc32", lambda _: 1)
+        patch.setattr(feature_rows.zlib, "crc32", lambda _: 1)
         cache.add([video(8)])
     report = cache.verify()
     assert report.rows == 5

@@ -6,11 +6,12 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.factories import make_recipe
-from videolatent_cli.errors import EnvironmentProblemError, RecipeError
-from videolatent_cli.pipeline import trackers
-from videolatent_cli.pipeline.rundir import RunDir
-from videolatent_cli.pipeline.trackers import check_trackers
+from videolatent_cli.errors import SetupError, UsageError
+from videolatent_cli.pipeline.runs import trackers
+from videolatent_cli.pipeline.runs.run_dir import RunDir
+from videolatent_cli.pipeline.runs.trackers import check_trackers
 from videolatent_cli.pipeline.train import TrainRequest, train
+from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.training.loop import StepResult
 
 
@@ -19,18 +20,15 @@ def test_tensorboard_shows_the_log_also_after_a_resume(
 ) -> None:
     run = tmp_path / "run"
     recipe = make_recipe(small_folder)
-    request = TrainRequest(
-        recipe, "source: text\n", run, cache_dir, tmp_path, trackers=("tensorboard",)
-    )
+    request = TrainRequest(recipe, "source: text\n", run, tmp_path, trackers=("tensorboard",))
 
-    def stop(result: StepResult, total: int) -> None:
-        del total
+    def stop(result: StepResult) -> None:
         if result.step == 3:  # one after the checkpoint: it is trained again
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(request, stop)
-    train(request)
+        train(request, Machine(cache_dir), on_step=stop)
+    train(request, Machine(cache_dir))
     shown = EventAccumulator(str(run / "tensorboard")).Reload()
     log = list(RunDir(run).read_log())
     assert [line["step"] for line in log] == [1, 2, 3, 4]
@@ -49,8 +47,8 @@ def test_trackers_are_checked_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_trackers(["tensorboard"])
-    with pytest.raises(RecipeError, match="must be one of tensorboard, wandb, trackio, got 'tb'"):
-        TrainRequest(make_recipe("tiny"), "", tmp_path, tmp_path, tmp_path, trackers=("tb",))
+    with pytest.raises(UsageError, match="must be one of tensorboard, wandb, trackio, got 'tb'"):
+        TrainRequest(make_recipe("tiny"), "", tmp_path, tmp_path, trackers=("tb",))
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
-    with pytest.raises(EnvironmentProblemError, match="wandb is missing; pip install wandb"):
+    with pytest.raises(SetupError, match="wandb is missing; pip install wandb"):
         check_trackers(["wandb"])

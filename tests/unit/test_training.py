@@ -19,7 +19,8 @@ from videolatent_cli.model.batch import Batch
 from videolatent_cli.model.load import build_model
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.recipe import Recipe
-from videolatent_cli.training.feed import StreamFeed, make_groups
+from videolatent_cli.training.feed import StreamFeed
+from videolatent_cli.training.groups import make_groups
 from videolatent_cli.training.loop import StepResult, train_steps
 from videolatent_cli.training.metrics import latent_diagnostics
 from videolatent_cli.training.optimizer import (

@@ -18,12 +18,12 @@ from tests.factories import (
     make_video,
     manifest,
 )
-from videolatent_cli.errors import EnvironmentProblemError, VideoError
+from videolatent_cli.errors import SetupError, VideoError
 from videolatent_cli.recipe import parse_recipe
 from videolatent_cli.video import decode, ffmpeg
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
-from videolatent_cli.video.probe import content_id, probe
+from videolatent_cli.video.info import content_id, read_info
 from videolatent_cli.video.sampling import SamplingSpec
 from videolatent_cli.video.sheet import contact_sheet, write_sheet
 
@@ -107,7 +107,7 @@ def test_exact_frames_in_many_containers(
 ) -> None:
     path = make_video(tmp_path / name, 40, 10, options=options, codec=codec)
     frames = decode_frames(path, spec(resize=resize))
-    info = probe(path)
+    info = read_info(path)
     assert info.duration_seconds == pytest.approx(4.0, abs=0.11)
     numbers = [frame_number(f) for f in frames.data]
     shown = [round(float(t) * 10) for t in frames.pts_seconds]
@@ -153,7 +153,7 @@ def test_variable_frame_rate_follows_the_clock(tmp_path: Path) -> None:
     frames = decode_frames(path, spec(fps=1.0))
     wanted = [
         int(t * 20) if t < 1 else 20 + int((t - 1) * 5)
-        for t in spec(fps=1.0).times(probe(path).duration_seconds)
+        for t in spec(fps=1.0).times(read_info(path).duration_seconds)
     ]
     assert [frame_number(f) for f in frames.data] == wanted
 
@@ -161,7 +161,7 @@ def test_variable_frame_rate_follows_the_clock(tmp_path: Path) -> None:
 def test_start_offset_is_subtracted(tmp_path: Path) -> None:
     path = make_video(tmp_path / "late.mkv", 40, 10, options=("-output_ts_offset", "7"))
     frames = decode_frames(path, SPEC)
-    assert probe(path).start_seconds == pytest.approx(7.0)
+    assert read_info(path).start_seconds == pytest.approx(7.0)
     assert frames.pts_seconds[0] == pytest.approx(0.2)
     assert frame_number(frames.data[0]) == 2
 
@@ -173,12 +173,12 @@ def test_rotation_and_pixel_aspect_are_applied(tmp_path: Path) -> None:
 
     command = [ffmpeg_binary(), "-loglevel", "error", "-display_rotation", "90", "-i", str(flat)]
     subprocess.run([*command, "-c", "copy", str(turned)], check=True)
-    info = probe(turned)
+    info = read_info(turned)
     assert info.size_px == (64, 128)
     assert info.rotation_degrees in (90, 270)
     assert decode_frames(turned, SPEC).data.shape[1:] == (128, 64, 3)
     wide = make_video(tmp_path / "wide.mp4", 8, 4, options=("-vf", "setsar=2/1"))
-    assert probe(wide).size_px == (256, 64)
+    assert read_info(wide).size_px == (256, 64)
 
 
 @pytest.mark.parametrize(
@@ -225,11 +225,11 @@ def test_broken_files_give_one_clear_line(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(VideoError) as caught:
-            probe(path)
+            read_info(path)
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
     with pytest.raises(VideoError, match=r"nope.mp4: file not found"):
-        probe(tmp_path / "nope.mp4")
+        read_info(tmp_path / "nope.mp4")
     with pytest.raises(VideoError, match=r"nope.mp4: file not found or not readable"):
         content_id(tmp_path / "nope.mp4")
 
@@ -272,9 +272,7 @@ def test_ffmpeg_binary_is_named_by_the_environment(monkeypatch: pytest.MonkeyPat
     assert ffmpeg_binary() == found
     ffmpeg_binary.cache_clear()
     monkeypatch.setenv("VL_FFMPEG", "no-such-ffmpeg")
-    with pytest.raises(
-        EnvironmentProblemError, match="VL_FFMPEG: no program there, got 'no-such-ffmpeg'"
-    ):
+    with pytest.raises(SetupError, match="VL_FFMPEG: no program there, got 'no-such-ffmpeg'"):
         ffmpeg_binary()
     monkeypatch.delenv("VL_FFMPEG")
     ffmpeg_binary.cache_clear()
@@ -287,9 +285,7 @@ def test_ffmpeg_missing_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     ffmpeg_binary.cache_clear()
     monkeypatch.setattr(ffmpeg.imageio_ffmpeg, "get_ffmpeg_exe", nothing)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(
-        EnvironmentProblemError, match="ffmpeg: not found; pip install imageio-ffmpeg"
-    ):
+    with pytest.raises(SetupError, match="ffmpeg: not found; pip install imageio-ffmpeg"):
         ffmpeg_binary()
     ffmpeg_binary.cache_clear()
 
@@ -327,7 +323,7 @@ def test_odd_files_decode_as_their_manifest_says_or_give_one_line(name: str) -> 
         with pytest.raises(VideoError, match=r"does not decode \(49 frames do\)"):
             decode_frames(path, one, timeout_seconds=60)
         return
-    info = probe(path)
+    info = read_info(path)
     width, height = str(about["ffmpeg_cli"]["size"]).split("x")
     sar = Fraction(info.width_px, int(width))
     assert info.height_px == int(height)

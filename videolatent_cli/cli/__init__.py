@@ -24,7 +24,7 @@ from videolatent_cli.cli import (
     train,
 )
 from videolatent_cli.cli.errors import ErrorGroup
-from videolatent_cli.logs import configure_logging
+from videolatent_cli.runtime.logs import configure_logging
 
 _EPILOG = """
 Examples:\n

@@ -18,12 +18,11 @@ from videolatent_cli.cli.options import (
     library_place,
 )
 from videolatent_cli.cli.output import print_json
-from videolatent_cli.errors import RecipeError
+from videolatent_cli.errors import UsageError
+from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from videolatent_cli.pipeline.documents import Answer
+    from videolatent_cli.pipeline.ask import AskReport
 
 Place = Annotated[
     Path,
@@ -37,7 +36,7 @@ def parse_moment(text: str | None, flag: str) -> float | None:
     """Return seconds from `80`, `1:20` or `0:01:20.5`.
 
     Raises:
-        RecipeError: For anything else.
+        UsageError: For anything else.
     """
     if text is None:
         return None
@@ -47,7 +46,7 @@ def parse_moment(text: str | None, flag: str) -> float | None:
     except ValueError:
         valid = False
     if not valid:
-        raise RecipeError(f"{flag}: must be seconds or M:SS, got '{text}'")
+        raise UsageError(f"{flag}: must be seconds or M:SS, got '{text}'")
     seconds = 0.0
     for part in parts:
         seconds = 60 * seconds + part
@@ -55,7 +54,7 @@ def parse_moment(text: str | None, flag: str) -> float | None:
 
 
 def ask(  # noqa: PLR0913 - the options of the command
-    video: Place,
+    place: Place,
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     run: Run = None,
     from_: Annotated[
@@ -84,38 +83,33 @@ def ask(  # noqa: PLR0913 - the options of the command
     Example: vl ask video.mp4 "Which color moved last?" --sheet sheet.png
     """
     window = parse_moment(from_, "--from"), parse_moment(to, "--to")
-    options = tuple(part.strip() for part in choices.split("|")) if choices else ()
 
-    from videolatent_cli.pipeline.answering import Style
-    from videolatent_cli.pipeline.evidence import cut_evidence
+    from videolatent_cli.pipeline.answering.answerer import AnswerOptions
+    from videolatent_cli.pipeline.ask import AskRequest
+    from videolatent_cli.pipeline.ask import ask as ask_pipeline
+    from videolatent_cli.pipeline.library.ask import LibraryOptions
 
-    style = Style(latents, evidence)
-    if video.is_dir():
-        from videolatent_cli.pipeline.answering import Question
-        from videolatent_cli.pipeline.library.ask import LibraryStyle, ask_library
-
-        if window != (None, None):
-            raise RecipeError("--from, --to: name a part of one video, got a library")
-        how = LibraryStyle(min_score=min_score, under=under, where=where, style=style)
-        asked = Question(video.name, question, options)
-        answer = ask_library(video, asked, how, run, cache_dir, device, sheet)
-    else:
-        from videolatent_cli.pipeline.ask import AskRequest
-        from videolatent_cli.pipeline.ask import ask as ask_pipeline
-
-        if under or where is not None or min_score is not None:
-            raise RecipeError(f"--under, --where, --min-score: are for libraries, got {video}")
-        request = AskRequest(video, question, window, options, style, sheet)
-        answer = ask_pipeline(request, run, cache_dir, device)
-    cut = cut_evidence(answer, clips) if clips is not None else []
+    request = AskRequest(
+        place=place,
+        question=question,
+        run=run,
+        window=window,
+        choices=tuple(part.strip() for part in choices.split("|")) if choices else (),
+        options=AnswerOptions(latents, evidence),
+        library=LibraryOptions(min_score=min_score, under=under, where=where),
+        sheet=sheet,
+        clips=clips,
+    )
+    report = ask_pipeline(request, Machine(cache_dir, device))
     if as_json:
-        print_json(answer.model_dump(mode="json", by_alias=True))
+        print_json(report.answer.model_dump(mode="json", by_alias=True))
     else:
-        _print_text(answer, sheet, cut)
+        _print_text(report, sheet)
 
 
-def _print_text(answer: Answer, sheet: Path | None, clips: Sequence[Path]) -> None:
-    """Print the answer on stdout, and where it comes from and how far to trust it on stderr."""
+def _print_text(report: AskReport, sheet: Path | None) -> None:
+    """Print the answer on stdout; where it comes from and how far to trust it on stderr."""
+    answer = report.answer
     typer.echo(answer.answer or answer.status.replace("_", " "))
     for letter, chance in (answer.choice_probs or {}).items():
         typer.echo(f"  {letter}: {chance:.2f}")
@@ -126,7 +120,7 @@ def _print_text(answer: Answer, sheet: Path | None, clips: Sequence[Path]) -> No
         )
     if sheet is not None and sheet.exists():
         typer.echo(f"  sheet {sheet}")
-    for clip in clips:
+    for clip in report.clips:
         typer.echo(f"  clip {clip}")
     typer.echo(f"answered by {answer.model.run} {answer.model.checkpoint}", err=True)
     for warning in answer.warnings:

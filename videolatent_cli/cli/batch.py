@@ -19,6 +19,7 @@ from videolatent_cli.cli.options import (
 )
 from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import FailedItemsError
+from videolatent_cli.runtime.machine import Machine
 
 
 def batch(  # noqa: PLR0913 - the options of the command
@@ -57,18 +58,23 @@ def batch(  # noqa: PLR0913 - the options of the command
 
     Example: vl batch questions.jsonl -o answers.jsonl --videos clips --report answers.html
     """
-    from videolatent_cli.pipeline.answer_page import write_answer_page
-    from videolatent_cli.pipeline.answering import Style
+    from videolatent_cli.pipeline.answering.answerer import AnswerOptions
     from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
 
-    style = Style(latents, evidence)
-    folder = videos or questions.parent
-    workers = jobs if engine == "ray" else None
-    request = BatchRequest(questions, out, folder, library, style, retry_failed, at_once, workers)
+    request = BatchRequest(
+        questions=questions,
+        out=out,
+        videos=videos or questions.parent,
+        run=run,
+        library=library,
+        options=AnswerOptions(latents, evidence),
+        retry_failed=retry_failed,
+        questions_at_once=at_once,
+        workers=jobs if engine == "ray" else None,
+        report=report,
+    )
     with progress_bars() as show:
-        done = answer_batch(request, run, cache_dir, device, show)
-        if report is not None:
-            write_answer_page(out, report, show)
+        done = answer_batch(request, Machine(cache_dir, device), show)
     if as_json:
         print_json(done.document())
     else:

@@ -8,6 +8,7 @@ import typer
 
 from videolatent_cli.cli.options import AsJson, Device, Overrides, RecipePath
 from videolatent_cli.cli.output import print_json, print_table, progress_bars
+from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from videolatent_cli.pipeline.bench import BenchReport
@@ -40,7 +41,7 @@ def bench(  # noqa: PLR0913 - the options of the command
         rounds=rounds,
     )
     with progress_bars() as show:
-        report = bench_recipe(request, device, show)
+        report = bench_recipe(request, Machine(device=device), show)
     if as_json:
         print_json(report.document())
         return

@@ -18,7 +18,8 @@ from videolatent_cli.cli.options import (
     Yes,
 )
 from videolatent_cli.cli.output import print_json, progress_bars
-from videolatent_cli.errors import IncompatibleError, RecipeError
+from videolatent_cli.errors import IncompatibleError, UsageError
+from videolatent_cli.runtime.machine import Machine
 
 app = typer.Typer(
     no_args_is_help=True, help="What is kept of each video, so that it is encoded once."
@@ -41,10 +42,11 @@ def build(
 
     loaded = load_recipe(recipe, overrides or [])
 
-    from videolatent_cli.pipeline.cache import build_cache
+    from videolatent_cli.pipeline.cache import CacheRequest, build_cache
 
     with progress_bars() as show:
-        report = build_cache(loaded, recipe.parent, cache_dir, device, show)
+        request = CacheRequest(loaded, recipe.parent)
+        report = build_cache(request, Machine(cache_dir, device), show)
     if as_json:
         print_json(report.document())
         return
@@ -67,9 +69,10 @@ def status(
 
     loaded = load_recipe(recipe, overrides or [])
 
-    from videolatent_cli.pipeline.cache import recipe_cache_status
+    from videolatent_cli.pipeline.cache import CacheRequest, recipe_cache_status
 
-    found = recipe_cache_status(loaded, recipe.parent, cache_dir, device)
+    request = CacheRequest(loaded, recipe.parent)
+    found = recipe_cache_status(request, Machine(cache_dir, device))
     if as_json:
         print_json(found.document())
         return
@@ -85,9 +88,9 @@ def verify(
     cache_dir: CacheDir = DEFAULT_CACHE,
 ) -> None:
     """Read every row back and compare it with what was written."""
-    from videolatent_cli.pipeline.cache import verify_cache
+    from videolatent_cli.pipeline.cache import VerifyRequest, verify_cache
 
-    report = verify_cache(cache_dir, repair=repair)
+    report = verify_cache(VerifyRequest(repair), Machine(cache_dir))
     bad = len(report.bad_keys) + len(report.doubled_keys)
     if as_json:
         print_json(
@@ -117,13 +120,13 @@ def gc(
     device: Device = "auto",
 ) -> None:
     """Compact the cache and remove leftovers of killed writers."""
-    from videolatent_cli.pipeline.cache import collect_garbage, recipe_keys
-
-    keep = recipe_keys(recipe, cache_dir, device) if recipe is not None else None
-    if keep is not None and not dry_run and not yes:
+    if recipe is not None and not dry_run and not yes:
         if not sys.stdin.isatty():
-            raise RecipeError("gc --keep-only: drops rows; add --yes, or see it with --dry-run")
+            raise UsageError("gc --keep-only: drops rows; add --yes, or see it with --dry-run")
         typer.confirm("Drop all other rows?", abort=True, err=True)
-    dropped, freed = collect_garbage(cache_dir, keep, dry_run=dry_run)
+
+    from videolatent_cli.pipeline.cache import CollectRequest, collect_garbage
+
+    report = collect_garbage(CollectRequest(recipe, dry_run), Machine(cache_dir, device))
     verb = "would drop" if dry_run else "dropped"
-    typer.echo(f"{cache_dir}: {verb} {dropped} rows, {freed / 1e6:.1f} MB freed")
+    typer.echo(f"{cache_dir}: {verb} {report.rows} rows, {report.freed_bytes / 1e6:.1f} MB freed")

@@ -9,7 +9,8 @@ import typer
 
 from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir
 from videolatent_cli.cli.output import print_json, progress_bars
-from videolatent_cli.errors import DataError
+from videolatent_cli.errors import DataError, UsageError
+from videolatent_cli.runtime.machine import Machine
 
 app = typer.Typer(no_args_is_help=True, help="Look at data, and make some.")
 
@@ -28,10 +29,11 @@ def check(
 
     Example: vl data check train.jsonl --deep
     """
-    from videolatent_cli.pipeline.check import check_data
+    from videolatent_cli.pipeline.check_data import CheckRequest, check_data
 
     with progress_bars() as show:
-        report = check_data(data, cache_dir, quarantine, deep=deep, progress=show)
+        request = CheckRequest(data, quarantine, deep)
+        report = check_data(request, Machine(cache_dir), show)
     bad = {str(path): reason for path, reason in report.bad.items()}
     if as_json:
         print_json({"schema": "vl.data-check/1", "videos": report.videos, "bad": bad})
@@ -66,7 +68,7 @@ def render(
     splits = split or ["train"]
     unknown = [name for name in splits if name not in SPLITS]
     if unknown:
-        raise DataError(f"--split: unknown, got {unknown}; choose of: {', '.join(SPLITS)}")
+        raise UsageError(f"--split: unknown, got {unknown}; choose of: {', '.join(SPLITS)}")
     counts = dict.fromkeys(splits, videos)
     with progress_bars() as show:
         written = render_dataset(

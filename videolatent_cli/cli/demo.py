@@ -9,6 +9,7 @@ import typer
 
 from videolatent_cli.cli.options import Device
 from videolatent_cli.cli.output import print_table, progress_bars
+from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +26,10 @@ def demo(
 
     Nothing is downloaded. Stop it with Ctrl-C and run it again to go on.
     """
-    from videolatent_cli.pipeline.demo import run_demo
+    from videolatent_cli.pipeline.demo import DemoRequest, run_demo
 
     with progress_bars() as show:
-        report = run_demo(folder, device, show)
+        report = run_demo(DemoRequest(folder), Machine(device=device), show)
     for title, columns, rows in demo_tables(report):
         print_table(title, columns, rows)
     answer = report.answer

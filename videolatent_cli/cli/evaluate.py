@@ -11,6 +11,7 @@ import typer
 from videolatent_cli.cli.errors import DefaultGroup
 from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir, Device
 from videolatent_cli.cli.output import print_json, print_table, progress_bars
+from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +47,7 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     names = ablate.removeprefix("latents=").split(",") if ablate else []
     with progress_bars() as show:
         request = EvalRequest(run, data, names, limit, max_new_tokens)
-        report = evaluate_run(request, cache_dir, device, show)
+        report = evaluate_run(request, Machine(cache_dir, device), show)
     document = report.document()
     if out is not None:
         out.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -78,10 +79,10 @@ def compare(
 
     Example: vl eval compare runs/quickstart runs/quickstart_sft
     """
-    from videolatent_cli.pipeline.compare import compare_runs
+    from videolatent_cli.pipeline.compare import CompareRequest, compare_runs
 
     with progress_bars() as show:
-        comparison = compare_runs(a, b, cache_dir, device, show)
+        comparison = compare_runs(CompareRequest(a, b), Machine(cache_dir, device), show)
     if as_json:
         print_json(comparison.document())
         return

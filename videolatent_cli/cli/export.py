@@ -23,7 +23,7 @@ def export(
 
     Example: vl export runs/mine -o my-model
     """
-    from videolatent_cli.pipeline.export import export_run
+    from videolatent_cli.pipeline.export import ExportRequest, export_run
 
-    files = export_run(run, output, form=form, half=half)
+    files = export_run(ExportRequest(run, output, form, half))
     typer.echo(f"{output}: {', '.join(path.name for path in files)}")

@@ -21,9 +21,10 @@ from videolatent_cli.cli.options import (
 )
 from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import FailedItemsError
+from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
-    from videolatent_cli.pipeline.library.index import IndexReport, IndexRequest
+    from videolatent_cli.pipeline.library.index import IndexReport
 
 Embedder = Annotated[
     str | None,
@@ -71,14 +72,14 @@ def index(  # noqa: PLR0913 - the options of the command
 
     Example: vl index ~/Videos
     """
-    from videolatent_cli.pipeline.library.index import IndexRequest
-    from videolatent_cli.pipeline.library.watch import changes
-    from videolatent_cli.video.segments import parse_segments
+    from videolatent_cli.pipeline.library.index import index_passes
+    from videolatent_cli.pipeline.library.scan import IndexRequest
 
     request = IndexRequest(
-        tuple(paths),
-        library,
-        parse_segments(segments),
+        paths=tuple(paths),
+        library=library,
+        segments=segments,
+        run=run,
         embedder=embedder,
         speech=speech,
         metadata=metadata,
@@ -88,28 +89,16 @@ def index(  # noqa: PLR0913 - the options of the command
         prune=prune,
         retry_failed=retry_failed,
         wait=wait,
+        watch=watch,
     )
-    changed = changes(request) if watch else ()
-
-    report = _index(request, run, cache_dir, device, as_json=as_json)
-    for _ in changed:
-        again = _index(request, run, cache_dir, device, as_json=as_json)
-        for reason in again.failed.values():
-            logger.warning("{}", reason)
+    with progress_bars() as show:
+        for report in index_passes(request, Machine(cache_dir, device), show):
+            _say(report, as_json=as_json)
+            if watch:
+                for reason in report.failed.values():
+                    logger.warning("{}", reason)
     if report.failed:
         raise _failure(report)
-
-
-def _index(
-    request: IndexRequest, run: Path | None, cache_dir: Path, device: str, *, as_json: bool
-) -> IndexReport:
-    """Bring the library up to date, and say what was done."""
-    from videolatent_cli.pipeline.library.index import index as index_pipeline
-
-    with progress_bars() as show:
-        report = index_pipeline(request, run, cache_dir, device, show)
-    _say(report, as_json=as_json)
-    return report
 
 
 def _failure(report: IndexReport) -> FailedItemsError:

@@ -10,7 +10,7 @@ import typer
 
 from videolatent_cli.cli.options import DEFAULT_LIBRARY, AsJson, LibraryDir, Yes
 from videolatent_cli.cli.output import print_json, print_table
-from videolatent_cli.errors import IncompatibleError, RecipeError, printable
+from videolatent_cli.errors import IncompatibleError, UsageError, printable
 
 app = typer.Typer(no_args_is_help=True, help="What a library of videos holds, and its care.")
 
@@ -21,7 +21,7 @@ def ls(library: LibraryDir = DEFAULT_LIBRARY, as_json: AsJson = False) -> None:
 
     Example: vl library ls
     """
-    from videolatent_cli.pipeline.library.care import library_files
+    from videolatent_cli.pipeline.library.maintenance import library_files
 
     files = library_files(library)
     if as_json:
@@ -41,7 +41,7 @@ def status(library: LibraryDir = DEFAULT_LIBRARY, as_json: AsJson = False) -> No
 
     Example: vl library status
     """
-    from videolatent_cli.pipeline.library.care import library_status
+    from videolatent_cli.pipeline.library.maintenance import library_status
 
     found = library_status(library)
     if as_json:
@@ -68,7 +68,7 @@ def show(
 
     Example: vl library show clips/a.mp4
     """
-    from videolatent_cli.pipeline.library.care import show_file
+    from videolatent_cli.pipeline.library.maintenance import show_file
 
     print_json(show_file(library, video))
 
@@ -84,7 +84,7 @@ def rm(
 
     Example: vl library rm clips/old --yes
     """
-    from videolatent_cli.pipeline.library.care import remove_from_library
+    from videolatent_cli.pipeline.library.maintenance import remove_from_library
 
     count = remove_from_library(library, videos, dry_run=True)
     if dry_run:
@@ -92,7 +92,7 @@ def rm(
         return
     if not yes:
         if not sys.stdin.isatty():
-            raise RecipeError(f"{library}: would forget {count} files; add --yes")
+            raise UsageError(f"{library}: would forget {count} files; add --yes")
         typer.confirm(f"{library}: forget {count} files?", abort=True)
     remove_from_library(library, videos, dry_run=False)
     typer.echo(f"{library}: {count} files forgotten")
@@ -104,7 +104,7 @@ def compact(library: LibraryDir = DEFAULT_LIBRARY) -> None:
 
     Example: vl library compact
     """
-    from videolatent_cli.pipeline.library.care import compact_library
+    from videolatent_cli.pipeline.library.maintenance import compact_library
 
     typer.echo(f"{library}: {compact_library(library) / 1e6:.1f} MB freed")
 
@@ -115,7 +115,7 @@ def migrate(library: LibraryDir = DEFAULT_LIBRARY) -> None:
 
     Example: vl library migrate
     """
-    from videolatent_cli.pipeline.library.care import migrate_library
+    from videolatent_cli.pipeline.library.maintenance import migrate_library
 
     changed = migrate_library(library)
     typer.echo(f"{library}: {'brought up to date' if changed else 'is up to date'}")
@@ -127,7 +127,7 @@ def verify(library: LibraryDir = DEFAULT_LIBRARY) -> None:
 
     Example: vl library verify
     """
-    from videolatent_cli.pipeline.library.care import library_problems
+    from videolatent_cli.pipeline.library.maintenance import library_problems
 
     problems = library_problems(library)
     if problems:
@@ -148,7 +148,7 @@ def relocate(
 
     Example: vl library relocate /old/disk/videos /new/disk/videos
     """
-    from videolatent_cli.pipeline.library.care import relocate_library
+    from videolatent_cli.pipeline.library.maintenance import relocate_library
 
     relocate_library(library, old, new)
     typer.echo(f"{library}: {old} is now {new.absolute()}")
@@ -163,6 +163,6 @@ def export(
 
     Example: vl library export -o library.parquet
     """
-    from videolatent_cli.pipeline.library.care import export_library
+    from videolatent_cli.pipeline.library.maintenance import export_library
 
     typer.echo(f"{out}: {export_library(library, out)} segments")

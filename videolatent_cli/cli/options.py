@@ -5,14 +5,14 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from videolatent_cli.errors import EnvironmentProblemError
+from videolatent_cli.errors import SetupError
 
 
 def library_place(name: str | Path) -> Path:
     """Return the folder of a library; for a URI, what stands for it in an object store.
 
     Raises:
-        EnvironmentProblemError: Where a package for object stores is missing.
+        SetupError: Where a package for object stores is missing.
     """
     if "://" not in str(name):
         return Path(name)
@@ -21,7 +21,7 @@ def library_place(name: str | Path) -> Path:
 
         return cast("Path", UPath(name))
     except (ImportError, ValueError) as error:
-        raise EnvironmentProblemError(
+        raise SetupError(
             f"{name}: cannot be used ({error}); pip install 'videolatent-cli[objects]'"
         ) from None
 

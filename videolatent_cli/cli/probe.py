@@ -9,6 +9,7 @@ import typer
 
 from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir, Device
 from videolatent_cli.cli.output import print_json, print_table, progress_bars
+from videolatent_cli.runtime.machine import Machine
 
 
 def probe(
@@ -26,7 +27,7 @@ def probe(
 
     Example: vl probe runs/quickstart
     """
-    from videolatent_cli.pipeline.probe import probe_run
+    from videolatent_cli.pipeline.probe import ProbeRequest, probe_run
     from videolatent_cli.report.probe_page import (
         DIAGNOSTIC_COLUMNS,
         ablation_table,
@@ -34,9 +35,8 @@ def probe(
     )
 
     with progress_bars() as show:
-        report = probe_run(
-            run, cache_dir, data=data, limit=limit, page=html, device=device, progress=show
-        )
+        request = ProbeRequest(run, data, limit, html)
+        report = probe_run(request, Machine(cache_dir, device), show)
     if as_json:
         print_json(report.document())
         return

@@ -9,7 +9,8 @@ import typer
 
 from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir, Overrides, RecipePath
 from videolatent_cli.cli.output import print_json
-from videolatent_cli.errors import RecipeError
+from videolatent_cli.errors import RecipeError, UsageError
+from videolatent_cli.runtime.machine import Machine
 
 app = typer.Typer(no_args_is_help=True, help="The recipes that come with vl.")
 
@@ -34,7 +35,7 @@ def init(
         typer.echo(text, nl=False)
         return
     if file.exists():
-        raise RecipeError(f"{file} exists; choose another name")
+        raise UsageError(f"{file} exists; choose another name")
     file.write_text(text, encoding="utf-8")
     typer.echo(f"{file} written")
     typer.echo(f"next: vl plan {file}", err=True)
@@ -43,7 +44,7 @@ def init(
 @app.command("ls")
 def list_recipes() -> None:
     """List the shipped recipes with their purpose."""
-    from videolatent_cli.shipped import shipped_recipes
+    from videolatent_cli.recipe.shipped import shipped_recipes
 
     for name, purpose in shipped_recipes().items():
         typer.echo(f"{name:20} {purpose}")
@@ -52,7 +53,7 @@ def list_recipes() -> None:
 @app.command("cat")
 def cat_recipe(name: Annotated[str, typer.Argument(help="A name of 'vl recipes ls'.")]) -> None:
     """Print a shipped recipe."""
-    from videolatent_cli.shipped import shipped_recipe
+    from videolatent_cli.recipe.shipped import shipped_recipe
 
     typer.echo(shipped_recipe(name).read_text(encoding="utf-8"), nl=False)
 
@@ -63,12 +64,12 @@ def copy_recipe(
     destination: Annotated[Path | None, typer.Argument(help="(default: NAME.yaml)")] = None,
 ) -> None:
     """Copy a shipped recipe, to change it."""
-    from videolatent_cli.shipped import shipped_recipe
+    from videolatent_cli.recipe.shipped import shipped_recipe
 
     source = shipped_recipe(name)
     target = destination or Path(source.name)
     if target.exists():
-        raise RecipeError(f"{target} exists; choose another name")
+        raise UsageError(f"{target} exists; choose another name")
     target.write_bytes(source.read_bytes())
     typer.echo(f"{target} written")
 
@@ -132,10 +133,10 @@ def plan(
 
     loaded = load_recipe(recipe, overrides or [])
 
-    from videolatent_cli.pipeline.plan import plan_recipe
+    from videolatent_cli.pipeline.plan import PlanRequest, plan_recipe
 
-    run_dir = Path("runs") / recipe.stem
-    found = plan_recipe(loaded, recipe.parent, cache_dir, run_dir)
+    request = PlanRequest(loaded, recipe.parent, Path("runs") / recipe.stem)
+    found = plan_recipe(request, Machine(cache_dir))
     if as_json:
         print_json(found.document())
     else:

@@ -9,6 +9,7 @@ import typer
 
 from videolatent_cli.cli.options import DEFAULT_CACHE, CacheDir, Device
 from videolatent_cli.cli.output import progress_bars
+from videolatent_cli.runtime.machine import Machine
 
 
 def report(
@@ -30,4 +31,4 @@ def report(
 
     request = ReportRequest(run, html or run / "report.html", data, limit, samples)
     with progress_bars() as show:
-        typer.echo(report_run(request, cache_dir, device, show))
+        typer.echo(report_run(request, Machine(cache_dir, device), show))

@@ -17,7 +17,8 @@ from videolatent_cli.cli.options import (
     Where,
 )
 from videolatent_cli.cli.output import print_json, print_table
-from videolatent_cli.errors import RecipeError, printable
+from videolatent_cli.errors import printable
+from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from videolatent_cli.pipeline.library.search import Moment
@@ -55,19 +56,23 @@ def search(  # noqa: PLR0913 - the options of the command
 
     Example: vl search "red square moves up" --html found.html
     """
-    from videolatent_cli.pipeline.library import search as pipeline
+    from videolatent_cli.pipeline.library.search import SearchRequest
+    from videolatent_cli.pipeline.library.search import search as search_pipeline
 
-    request = pipeline.SearchRequest(query, library, count, mode, under, where, min_score)
-    if image is not None:
-        if query:
-            raise RecipeError(f"QUERY, --image: give one of them, got '{query}' and '{image}'")
-        moments = pipeline.search_by_picture(request, image, run, device)
-    else:
-        moments = pipeline.search(request)
-    if html is not None:
-        pipeline.write_search_page(request, moments, html)
-    if export is not None:
-        pipeline.export_moments(request, moments, export)
+    request = SearchRequest(
+        query=query,
+        library=library,
+        count=count,
+        mode=mode,
+        under=under,
+        where=where,
+        min_score=min_score,
+        image=image,
+        run=run,
+        page=html,
+        export=export,
+    )
+    moments = search_pipeline(request, Machine(device=device))
     if as_json:
         hits = [moment.document() for moment in moments]
         print_json({"schema": "vl.search/1", "query": query, "hits": hits})

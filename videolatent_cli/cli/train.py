@@ -19,7 +19,7 @@ from videolatent_cli.cli.options import (
     RecipePath,
 )
 from videolatent_cli.cli.output import print_json, print_table, progress_bars
-from videolatent_cli.errors import RecipeError
+from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from videolatent_cli.pipeline.train import TrainReport
@@ -55,39 +55,37 @@ def train(  # noqa: PLR0913 - the options of the command
     from videolatent_cli.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
-    folder = run_dir or Path("runs") / recipe.stem
-    if resume and not (folder / "checkpoints").exists():
-        raise RecipeError(f"--resume: {folder} holds no checkpoint; start without --resume")
 
-    from videolatent_cli.pipeline.train import TrainRequest, check_training
+    if nproc > 1 and "WORLD_SIZE" not in os.environ:
+        from videolatent_cli.pipeline.runs.launch import launch
+
+        raise typer.Exit(launch(sys.argv[1:], nproc, loaded.training))
+
+    from videolatent_cli.pipeline.train import TrainRequest
     from videolatent_cli.pipeline.train import train as train_pipeline
 
     request = TrainRequest(
         recipe=loaded,
         source=recipe.read_text(encoding="utf-8"),
-        run_dir=folder,
-        cache_dir=cache_dir,
+        run_dir=run_dir or Path("runs") / recipe.stem,
         base_dir=recipe.parent,
         overrides=tuple(overrides or ()),
-        device=device,
         resume_command=shlex.join(["vl", *sys.argv[1:]]),
         trackers=tuple(track or ()),
+        resume=resume,
+        dry_run=dry_run,
     )
-    if dry_run:
-        typer.echo(check_training(request))
-        return
-    if nproc > 1 and "WORLD_SIZE" not in os.environ:
-        from videolatent_cli.pipeline.launch import launch
-
-        raise typer.Exit(launch(sys.argv[1:], nproc, loaded.training))
     with progress_bars() as show:
-        report = train_pipeline(request, lambda r, total: show("train", r.step, total), show)
+        report = train_pipeline(request, Machine(cache_dir, device), show)
     if os.environ.get("RANK", "0") == "0":
         _show(report, as_json=as_json)
 
 
 def _show(report: TrainReport, *, as_json: bool) -> None:
     """Print how a training ended."""
+    if report.dry_run is not None:
+        typer.echo(report.dry_run)
+        return
     if as_json:
         print_json(report.document())
         return
@@ -104,7 +102,7 @@ def _show(report: TrainReport, *, as_json: bool) -> None:
 @runs.command("ls")
 def list_runs(as_json: AsJson = False) -> None:
     """List the runs in runs/."""
-    from videolatent_cli.pipeline.rundir import run_summaries
+    from videolatent_cli.pipeline.runs.run_dir import run_summaries
 
     found = run_summaries()
     if as_json:
@@ -117,6 +115,6 @@ def list_runs(as_json: AsJson = False) -> None:
 @runs.command("show")
 def show_run(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Print where a run comes from and how far it is."""
-    from videolatent_cli.pipeline.rundir import run_details
+    from videolatent_cli.pipeline.runs.run_dir import run_details
 
     print_json(run_details(run))

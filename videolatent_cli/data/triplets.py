@@ -1,5 +1,6 @@
 """Triplets (video, question, answer), the normal form of all data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -99,3 +100,14 @@ def read_triplets(path: Path) -> list[Triplet]:
         DataError: With one line per problem, `FILE:LINE: KEY: WHAT`.
     """
     return read_records(path, Triplet, "triplet", "check data.path")
+
+
+def with_options(question: str, options: Sequence[str]) -> str:
+    """Return a question followed by its options, each behind a letter."""
+    letters = [f"({chr(ord('A') + index)}) {option}" for index, option in enumerate(options)]
+    return "\n".join([question, *letters])
+
+
+def question_text(triplet: Triplet) -> str:
+    """Return what is asked, options included; the answer stays the option's text."""
+    return with_options(triplet.question, triplet.options) if triplet.options else triplet.question

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from videolatent_cli.errors import RecipeError
+from videolatent_cli.errors import UsageError
 from videolatent_cli.evaluation.ablation import (
     ABLATIONS,
     REPLACING,
@@ -22,7 +22,7 @@ from videolatent_cli.evaluation.scorers import Verdict, is_strictly_right, judge
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.generate import Generated, generate
-from videolatent_cli.training.feed import Group, collate_groups
+from videolatent_cli.training.groups import Group, collate_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +85,7 @@ def evaluate(
         max_new_tokens: Longest answer.
 
     Raises:
-        RecipeError: For an ablation of latents that the model does not have.
+        UsageError: For an ablation of latents that the model does not have.
     """
     check_ablations(model, ablations)
     prompter = Prompter(model.backbone)
@@ -115,11 +115,11 @@ def check_ablations(model: VideoLatent, ablations: Sequence[Ablation]) -> None:
     """Check that a model has what the ablations take away.
 
     Raises:
-        RecipeError: Where it has not.
+        UsageError: Where it has not.
     """
     missing = [name for name in ablations if name not in possible_ablations(model)]
     if missing:
-        raise RecipeError(
+        raise UsageError(
             f"--ablate: the model has no latents to replace, got {missing}; leave it out"
         )
 
@@ -162,7 +162,7 @@ def mean_latents(
     """Return the mean latents over all questions, (latent, dim)."""
     total, count = torch.zeros((), device=model.backbone.device), 0
     for batch, _ in batches(groups, source, prompter):
-        latents = model.think(model.open(batch)).latents
+        latents = model.roll_out(model.prefill(batch)).latents
         total = total + latents.sum(0)
         count += len(latents)
     return total / count

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from videolatent_cli.model.features import Layout
+from videolatent_cli.model.backbones.features import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from videolatent_cli.model.backbone import Backbone
-    from videolatent_cli.model.features import VideoFeatures
+    from videolatent_cli.model.backbones.base import Backbone
+    from videolatent_cli.model.backbones.features import VideoFeatures
     from videolatent_cli.video.frames import FrameBatch
 
 HINT = "The correct answer is: {answer}"
@@ -49,7 +49,7 @@ class Padded:
 class Batch:
     """Triplets that share the visual prefixes of a few videos."""
 
-    head: Padded
+    video_prompt: Padded
     """The prompt up to and with the visual placeholders, one row a video, padded left."""
     videos: tuple[VideoFeatures, ...] | tuple[FrameBatch, ...]
     """Features, or frames where the vision tower learns too; one a row of `head`."""
@@ -57,7 +57,7 @@ class Batch:
     """Row of `head` that each triplet belongs to."""
     question: Padded
     """The rest of the prompt, padded left."""
-    hint: Padded
+    teacher_hint: Padded
     """What the teacher is told, padded left."""
     answer: Padded
     """Answer and end of turn, padded right."""
@@ -67,11 +67,11 @@ class Batch:
     @property
     def num_tokens(self) -> int:
         """Positions that are run once for plain fine-tuning, padding not counted."""
-        return sum(int(part.mask.sum()) for part in (self.head, self.question, self.answer))
+        return sum(int(part.mask.sum()) for part in (self.video_prompt, self.question, self.answer))
 
     def tokens_by_triplet(self) -> list[int]:
         """Return the positions of each triplet, its video's included."""
-        heads = self.head.mask.sum(1)[self.video_index]
+        heads = self.video_prompt.mask.sum(1)[self.video_index]
         total: list[int] = (heads + self.question.mask.sum(1) + self.answer.mask.sum(1)).tolist()
         return total
 
@@ -79,10 +79,10 @@ class Batch:
         """Return the batch on a device; features follow where they are used."""
         return replace(
             self,
-            head=self.head.to(device),
+            video_prompt=self.video_prompt.to(device),
             video_index=self.video_index.to(device),
             question=self.question.to(device),
-            hint=self.hint.to(device),
+            teacher_hint=self.teacher_hint.to(device),
             answer=self.answer.to(device),
         )
 
@@ -172,11 +172,11 @@ class Prompter:
         answers = [example.answer for example in flat]
         index = [row for row, group in enumerate(examples) for _ in group]
         return Batch(
-            head=pad(self.heads(layouts), "left"),
+            video_prompt=pad(self.heads(layouts), "left"),
             videos=tuple(videos),  # type: ignore[arg-type] # one kind or the other, never mixed
             video_index=torch.tensor(index),
             question=pad(self.questions([example.question for example in flat]), "left"),
-            hint=pad(self.hints(answers), "left"),
+            teacher_hint=pad(self.hints(answers), "left"),
             answer=pad(self.answers(answers), "right"),
             names=tuple(example.name for example in flat),
         )

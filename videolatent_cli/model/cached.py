@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from videolatent_cli.model.features import VideoFeatures
+from videolatent_cli.model.backbones.features import VideoFeatures
 from videolatent_cli.store import CachedVideo
 from videolatent_cli.video.frames import FrameBatch
 

@@ -12,13 +12,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from videolatent_cli.errors import IncompatibleError
-from videolatent_cli.recipe import Recipe, write_json
+from videolatent_cli.recipe import stored_recipe, write_json
 from videolatent_cli.video.sampling import SamplingSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
+
+    from videolatent_cli.recipe import Recipe
 
 SCHEMA = "vl.checkpoint/1"
 MODEL_FILE, ABOUT_FILE = "model.safetensors", "checkpoint.json"
@@ -152,7 +154,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         folder,
         about["step"],
         about["total_steps"],
-        Recipe.model_validate(about["recipe"]),
+        stored_recipe(about["recipe"]),
         SamplingSpec.from_json(about["sampling"]),
         about["backbone_hash"],
         about.get("weights_file", MODEL_FILE),

@@ -15,10 +15,10 @@ from videolatent_cli.model.batch import pad
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from videolatent_cli.model.backbones.state import Extension, State
     from videolatent_cli.model.batch import Batch, Prompter
     from videolatent_cli.model.rollout import Rollout
-    from videolatent_cli.model.state import Extension, State
-    from videolatent_cli.model.videolatent import Question, VideoLatent
+    from videolatent_cli.model.videolatent import PrefilledQuestions, VideoLatent
 
 LatentMode = Literal["on", "off", "markers"]
 
@@ -63,11 +63,11 @@ def generate(
         max_new_tokens: Longest answer.
     """
     clock = _Clock(model.backbone.device)
-    question = model.open(batch)
+    question = model.prefill(batch)
     clock.lap("prefill")
     rollout: Rollout | None = None
     if model.injection is not None and latents == "on":
-        rollout = model.think(question, replace=replace)
+        rollout = model.roll_out(question, replace=replace)
         hidden, state = rollout.end_hidden, rollout.state
     else:
         out = _without_latents(model, question, markers=latents == "markers")
@@ -78,16 +78,18 @@ def generate(
     return Generated(ids, first, likelihoods, rollout, state, hidden, clock.seconds)
 
 
-def _without_latents(model: VideoLatent, question: Question, *, markers: bool) -> Extension:
+def _without_latents(
+    model: VideoLatent, question: PrefilledQuestions, *, markers: bool
+) -> Extension:
     """Run the question, and the two markers if wanted."""
     if not markers or model.injection is None:
         return model.backbone.extend(question.embeds, question.state, question.mask)
     rows = len(question.embeds)
     pair = torch.cat((model.injection.start, model.injection.end)).to(question.embeds.dtype)
     mask = torch.nn.functional.pad(question.mask, (0, 2), value=True)
-    moves = torch.cat((question.mask, model.injection.moves(rows, 2)), 1)
+    advances_position = torch.cat((question.mask, model.injection.advances_position(rows, 2)), 1)
     embeds = torch.cat((question.embeds, pair.expand(rows, -1, -1)), 1)
-    return model.backbone.extend(embeds, question.state, mask, moves=moves)
+    return model.backbone.extend(embeds, question.state, mask, advances_position=advances_position)
 
 
 def _greedy(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from videolatent_cli.model.features import VideoFeatures
+    from videolatent_cli.model.backbones.features import VideoFeatures
     from videolatent_cli.recipe.schema import Latent
 
 _SLOT_NOISE = 0.3
@@ -147,7 +147,7 @@ class LatentInjection(nn.Module):
         self.identity = nn.Parameter(torch.randn(self.num_blocks, per_block, dim) * _SLOT_SCALE)
         self.scale = nn.Parameter(torch.tensor(embedding_rms))
 
-    def moves(self, rows: int, count: int) -> Bool[Tensor, "batch token"]:
+    def advances_position(self, rows: int, count: int) -> Bool[Tensor, "batch token"]:
         """Return whether each of `count` markers, slots or latents takes a position of its own."""
         return torch.full((rows, count), self._own_positions, device=self.start.device)
 

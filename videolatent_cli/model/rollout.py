@@ -12,9 +12,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from videolatent_cli.model.backbone import Backbone
+    from videolatent_cli.model.backbones.base import Backbone
+    from videolatent_cli.model.backbones.state import Extension, State
     from videolatent_cli.model.injection import LatentInjection, Memory
-    from videolatent_cli.model.state import Extension, State
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,15 @@ def roll_out(  # noqa: PLR0913 - the arguments of the mathematics
     ending = _Ending.of(injection, question[:, :0] if following is None else following)
     markers = torch.cat((injection.start, injection.slots)).to(question.dtype)
     opening = [question, markers.expand(rows, -1, -1)]
-    moves = [mask, injection.moves(rows, len(markers))]
+    advances_position = [mask, injection.advances_position(rows, len(markers))]
     if not injection.num_blocks:
         opening.append(ending.embeds)
-        moves.append(ending.moves)
-    added = torch.ones_like(torch.cat(moves[1:], 1))
+        advances_position.append(ending.advances_position)
+    added = torch.ones_like(torch.cat(advances_position[1:], 1))
     seen = torch.cat((mask, added), 1)
-    first = backbone.extend(torch.cat(opening, 1), state, seen, layers, torch.cat(moves, 1))
+    first = backbone.extend(
+        torch.cat(opening, 1), state, seen, layers, torch.cat(advances_position, 1)
+    )
     after_question = state.length + question.shape[1]
     question_state = first.state.window(0, after_question, state.next_position + mask.sum(1))
     if injection.num_blocks:
@@ -102,20 +104,23 @@ class _Ending:
     """The end marker, and what is run together with it."""
 
     embeds: Float[Tensor, "batch token dim"]
-    moves: Bool[Tensor, "batch token"]
+    advances_position: Bool[Tensor, "batch token"]
 
     @classmethod
     def of(cls, injection: LatentInjection, following: Tensor) -> _Ending:
         """Return the end marker with some embedded tokens behind it."""
         rows, count = following.shape[:2]
         end = injection.end.to(following.dtype).expand(rows, 1, -1)
-        moves = torch.ones(rows, count, dtype=torch.bool, device=following.device)
-        return cls(torch.cat((end, following), 1), torch.cat((injection.moves(rows, 1), moves), 1))
+        advances_position = torch.ones(rows, count, dtype=torch.bool, device=following.device)
+        return cls(
+            torch.cat((end, following), 1),
+            torch.cat((injection.advances_position(rows, 1), advances_position), 1),
+        )
 
     @property
     def length(self) -> int:
         """Number of tokens."""
-        return self.moves.shape[1]
+        return self.advances_position.shape[1]
 
     def rollout(
         self,
@@ -128,8 +133,8 @@ class _Ending:
         """Return the rollout whose last pass ended with this."""
         following = self.length - 1
         stop = out.state.length - self.length
-        before_end = out.state.next_position - self.moves.sum(1)
-        after_end = before_end + self.moves[:, 0].long()
+        before_end = out.state.next_position - self.advances_position.sum(1)
+        after_end = before_end + self.advances_position[:, 0].long()
         return Rollout(
             latents=latents,
             attention=attention,
@@ -160,11 +165,13 @@ class _Blocks:
         for block in range(self.injection.num_blocks):
             z, look = self.injection(hidden.detach() if self.detach else hidden, self.memory, block)
             z = z if self.replace is None else self.replace(z)
-            fed, moves = z.to(dtype), self.injection.moves(*z.shape[:2])
+            fed, advances_position = z.to(dtype), self.injection.advances_position(*z.shape[:2])
             if block == self.injection.num_blocks - 1:
                 fed = torch.cat((fed, ending.embeds), 1)
-                moves = torch.cat((moves, ending.moves), 1)
-            out = self.backbone.extend(fed, out.state, layers=self.layers, moves=moves)
+                advances_position = torch.cat((advances_position, ending.advances_position), 1)
+            out = self.backbone.extend(
+                fed, out.state, layers=self.layers, advances_position=advances_position
+            )
             hidden = out.hidden[:, :count]
             latents.append(z)
             looks.append(look)

@@ -1,51 +1,33 @@
-"""Where a model gets its videos from: the cache, or the file itself."""
+"""Video features for a model: read from the cache, or decoded, encoded and stored there."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from videolatent_cli.errors import printable
+from videolatent_cli.errors import VideoError, printable
+from videolatent_cli.model.backbones.features import Layout, only_visible
 from videolatent_cli.model.cached import features_row, frames_row, row_features, row_frames
-from videolatent_cli.model.features import Layout, only_seen
 from videolatent_cli.store import cache_key
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.probe import check_content, content_id
+from videolatent_cli.video.info import check_content
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-    from videolatent_cli.model.backbone import Backbone
-    from videolatent_cli.model.features import VideoFeatures
-    from videolatent_cli.recipe.data_schema import Seen
-    from videolatent_cli.store import CachedVideo, FeatureCache, Window
+    from videolatent_cli.model.backbones.base import Backbone
+    from videolatent_cli.model.backbones.features import VideoFeatures
+    from videolatent_cli.recipe.data_schema import Visible
+    from videolatent_cli.store import CachedVideo, FeatureCache
+    from videolatent_cli.video.clip import Clip
     from videolatent_cli.video.frames import FrameBatch
     from videolatent_cli.video.sampling import SamplingSpec
 
 _FRAMES = "frames"
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A video file, or a part of it; clips of the same part of the same file are equal."""
-
-    path: Path
-    window: Window = (None, None)
-    content_id: str = field(default="", compare=False)
-    """The content that is meant; empty: what the file holds at the moment."""
-
-    def pinned(self) -> Clip:
-        """Return the clip of a content: from now on the file may change or go.
-
-        Raises:
-            VideoError: Where the file is missing.
-        """
-        return self if self.content_id else replace(self, content_id=content_id(self.path))
 
 
 class VideoSource:
@@ -63,14 +45,14 @@ class VideoSource:
         tier: str,
         cache: FeatureCache | None = None,
         timeout_seconds: float = 300.0,
-        seen: Seen = "video",
+        visible: Visible = "video",
     ) -> None:
         self.backbone = backbone
         self.sampling = sampling
         self.tier = tier
         self.cache = cache if tier != "none" else None
         self._timeout_seconds = timeout_seconds
-        self._seen: Seen = seen
+        self._visible: Visible = visible
         self.fingerprint = _FRAMES if tier == _FRAMES else features_fingerprint(backbone)
 
     def key(self, clip: Clip) -> str:
@@ -154,7 +136,7 @@ class VideoSource:
             found = [self.encode(frames) for frames in self.frames(clips)]
         else:
             found = [row_features(row, self.backbone.device) for row in self.rows(clips)]
-        return [only_seen(features, self._seen) for features in found]
+        return [only_visible(features, self._visible) for features in found]
 
 
 def features_fingerprint(backbone: Backbone) -> str:
@@ -169,3 +151,75 @@ def features_fingerprint(backbone: Backbone) -> str:
         flat = parameter.detach().cpu().contiguous().flatten()
         sha.update(flat.view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()[:16]
+
+
+_DECODERS_AT_ONCE = 2
+
+
+def pinned_clips(clips: Iterable[Clip]) -> tuple[list[Clip], dict[Clip, str]]:
+    """Return clips of the contents that their files hold now, and those without a file."""
+    pinned: list[Clip] = []
+    bad: dict[Clip, str] = {}
+    for clip in clips:
+        try:
+            pinned.append(clip.pinned())
+        except VideoError as error:
+            bad[clip] = str(error)
+    return pinned, bad
+
+
+def missing_clips(source: VideoSource, clips: Iterable[Clip]) -> list[Clip]:
+    """Return the pinned clips to encode, one a content."""
+    known = set(source.cache.keys()) if source.cache is not None else set()
+    wanted: dict[str, Clip] = {}
+    for clip in clips:
+        wanted.setdefault(source.key(clip), clip)
+    return [clip for key, clip in wanted.items() if key not in known]
+
+
+def encode_clips(
+    source: VideoSource,
+    clips: list[Clip],
+    commit_videos: int = 32,
+    decode: Callable[[Clip], FrameBatch] | None = None,
+) -> Generator[tuple[Clip, FrameBatch | VideoError]]:
+    """Encode clips into the cache; yield each with its frames, or with what is wrong with it.
+
+    Close it to commit what is done: it holds the cache's lock until then.
+
+    Args:
+        source: Whose cache is filled.
+        clips: What to encode, pinned.
+        commit_videos: Rows that are committed together.
+        decode: Reads frames in place of the source.
+
+    Raises:
+        ResourceError: Where another process writes the cache.
+    """
+    assert source.cache is not None
+    with source.cache.writer(commit_videos) as writer:
+        for clip, frames in _decoded(decode or source.decode, clips):
+            if not isinstance(frames, VideoError):
+                writer.put(source.row(clip, frames))
+            yield clip, frames
+
+
+def _decoded(
+    decode: Callable[[Clip], FrameBatch], clips: list[Clip]
+) -> Iterator[tuple[Clip, FrameBatch | VideoError]]:
+    """Yield clips with their frames or what is wrong with them, decoding a few ahead."""
+
+    def attempt(clip: Clip) -> FrameBatch | VideoError:
+        try:
+            return decode(clip)
+        except VideoError as error:
+            return error
+
+    with ThreadPoolExecutor(_DECODERS_AT_ONCE) as pool:
+        ahead = 2 * _DECODERS_AT_ONCE
+        waiting = [pool.submit(attempt, clip) for clip in clips[:ahead]]
+        for index, clip in enumerate(clips):
+            frames = waiting.pop(0).result()
+            if index + ahead < len(clips):
+                waiting.append(pool.submit(attempt, clips[index + ahead]))
+            yield clip, frames

@@ -18,10 +18,10 @@ from videolatent_cli.video.frames import FrameBatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from videolatent_cli.model.backbone import Backbone
+    from videolatent_cli.model.backbones.base import Backbone
+    from videolatent_cli.model.backbones.features import VideoFeatures
+    from videolatent_cli.model.backbones.state import Extension, State
     from videolatent_cli.model.batch import Batch
-    from videolatent_cli.model.features import VideoFeatures
-    from videolatent_cli.model.state import Extension, State
     from videolatent_cli.model.teacher import TeacherWeights
     from videolatent_cli.recipe.schema import Latent
 
@@ -30,7 +30,7 @@ BottleneckView = Literal["latents", "question"]
 
 
 @dataclass(frozen=True)
-class Question:
+class PrefilledQuestions:
     """A batch of questions on their videos, ready for the rollout."""
 
     embeds: Float[Tensor, "batch seq dim"]
@@ -41,7 +41,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Pass:
+class ForwardOutput:
     """All tensors that the objectives of one micro batch need."""
 
     answer_logits: Float[Tensor, "batch answer vocab"]
@@ -83,13 +83,18 @@ class VideoLatent(nn.Module):
         """Return the layers at fractions of the depth, such as (2, 3, 4) of 4."""
         return tuple(math.ceil(depth * self.backbone.num_layers) for depth in depths)
 
-    def open(self, batch: Batch) -> Question:
+    def prefill(self, batch: Batch) -> PrefilledQuestions:
         """Return the questions of a batch with the state and the memory of their videos."""
         features = self.features(batch.videos)
         prefill = self.backbone.prefill_videos
-        state = prefill(batch.head.ids, batch.head.mask, features, again=self.recompute_prefix)
+        state = prefill(
+            batch.video_prompt.ids,
+            batch.video_prompt.mask,
+            features,
+            recompute=self.recompute_prefix,
+        )
         memory = make_memory(features, self.latent.relook) if self.latent is not None else None
-        return Question(
+        return PrefilledQuestions(
             self.backbone.embed(batch.question.ids),
             batch.question.mask,
             state.rows(batch.video_index),
@@ -105,16 +110,16 @@ class VideoLatent(nn.Module):
             return self.backbone.encode_videos(frames)
         return [video for video in videos if not isinstance(video, FrameBatch)]
 
-    def think(
+    def roll_out(
         self,
-        question: Question,
+        question: PrefilledQuestions,
         layers: tuple[int, ...] = (),
         replace: Callable[[Tensor], Tensor] | None = None,
         following: Float[Tensor, "batch following dim"] | None = None,
     ) -> Rollout:
         """Return the rollout of a batch of questions; arguments as those of `roll_out`."""
         if self.injection is None or self.latent is None:
-            raise ValueError("VideoLatent.think: this model has no latents")
+            raise ValueError("VideoLatent.roll_out: this model has no latents")
         return roll_out(
             self.backbone,
             self.injection,
@@ -134,7 +139,7 @@ class VideoLatent(nn.Module):
         teacher: TeacherWeights | None = None,
         layers: tuple[int, ...] = (),
         bottleneck: BottleneckView | None = None,
-    ) -> Pass:
+    ) -> ForwardOutput:
         """Return everything that the objectives need of one micro batch.
 
         Args:
@@ -143,26 +148,26 @@ class VideoLatent(nn.Module):
             layers: Layers at which student and teacher are compared.
             bottleneck: Also answer without the video, from latents alone or question and latents.
         """
-        question = self.open(batch)
+        question = self.prefill(batch)
         if self.injection is None:
-            return Pass(self._plain_logits(question, batch))
+            return ForwardOutput(self._plain_logits(question, batch))
         answers = self.backbone.embed(batch.answer.ids)
         compared = layers if teacher is not None else ()
-        rollout = self.think(question, compared, following=answers[:, :-1])
+        rollout = self.roll_out(question, compared, following=answers[:, :-1])
         logits = self.backbone.logits(rollout.answer_hidden)
         seen: tuple[Tensor, ...] = ()
         if teacher is not None:
-            seen = thought_states(self.hindsight(batch, rollout, teacher, layers), rollout)
+            seen = latent_states(self.teacher_pass(batch, rollout, teacher, layers), rollout)
         blind = None
         if bottleneck is not None:
             state = rollout.latent_state
             if bottleneck == "question":
                 state = self._question_alone(batch, rollout).joined(state)
             blind = self._bottleneck_logits(batch, state, answers)
-        return Pass(logits, rollout, seen, blind)
+        return ForwardOutput(logits, rollout, seen, blind)
 
     def _plain_logits(
-        self, question: Question, batch: Batch
+        self, question: PrefilledQuestions, batch: Batch
     ) -> Float[Tensor, "batch answer vocab"]:
         """Return the logits of the answer without latents, question and answer in one call."""
         answers = self.backbone.embed(batch.answer.ids[:, :-1])
@@ -205,12 +210,16 @@ class VideoLatent(nn.Module):
         assert self.injection is not None
         rows = len(answers)
         end = self.injection.end.to(answers.dtype).expand(rows, 1, -1)
-        moves = torch.cat((self.injection.moves(rows, 1), batch.answer.mask[:, :-1]), 1)
-        out = self.backbone.extend(torch.cat((end, answers[:, :-1]), 1), state, moves=moves)
+        advances_position = torch.cat(
+            (self.injection.advances_position(rows, 1), batch.answer.mask[:, :-1]), 1
+        )
+        out = self.backbone.extend(
+            torch.cat((end, answers[:, :-1]), 1), state, advances_position=advances_position
+        )
         return self.backbone.logits(out.hidden)
 
     @torch.no_grad()
-    def hindsight(
+    def teacher_pass(
         self,
         batch: Batch,
         rollout: Rollout,
@@ -226,9 +235,9 @@ class VideoLatent(nn.Module):
             if teacher.kind == "current":
                 state = rollout.question_state.detach()
             else:
-                question = self.open(batch)
+                question = self.prefill(batch)
                 state = self.backbone.extend(question.embeds, question.state, question.mask).state
-            hint = self.backbone.embed(batch.hint.ids)
+            hint = self.backbone.embed(batch.teacher_hint.ids)
             own = torch.cat((self.injection.start, self.injection.slots)).to(hint.dtype)
             rows = len(hint)
             rest = [
@@ -239,12 +248,14 @@ class VideoLatent(nn.Module):
             embeds = torch.cat((hint, *rest), 1)
             added = embeds.shape[1] - hint.shape[1]
             ones = torch.ones(rows, added, dtype=torch.bool, device=hint.device)
-            mask = torch.cat((batch.hint.mask, ones), 1)
-            moves = torch.cat((batch.hint.mask, self.injection.moves(rows, added)), 1)
-            return self.backbone.extend(embeds, state, mask, layers, moves)
+            mask = torch.cat((batch.teacher_hint.mask, ones), 1)
+            advances_position = torch.cat(
+                (batch.teacher_hint.mask, self.injection.advances_position(rows, added)), 1
+            )
+            return self.backbone.extend(embeds, state, mask, layers, advances_position)
 
 
-def thought_states(
+def latent_states(
     out: Extension, rollout: Rollout
 ) -> tuple[Float[Tensor, "batch position dim"], ...]:
     """Return a teacher's hidden states at the latents and the end marker, layer by layer."""

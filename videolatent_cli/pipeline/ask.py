@@ -1,71 +1,122 @@
-"""`vl ask`: one question about one video, with the evidence frames."""
+"""`vl ask`: one question about a video or a library, with its evidence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videolatent_cli.errors import RecipeError
-from videolatent_cli.model.source import Clip
-from videolatent_cli.pipeline.answering import Answerer, Question, Style, load_clip
-from videolatent_cli.pipeline.evidence import evidence_sheet
-from videolatent_cli.pipeline.models import open_model
+from videolatent_cli.errors import UsageError
+from videolatent_cli.pipeline.answering.answerer import (
+    Answerer,
+    AnswerOptions,
+    Question,
+    load_clip,
+)
+from videolatent_cli.pipeline.answering.evidence import cut_evidence, evidence_sheet
+from videolatent_cli.pipeline.library.ask import LibraryAsker, LibraryOptions
+from videolatent_cli.pipeline.runs.trained_model import open_model
+from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.store import FeatureCache
-from videolatent_cli.video.probe import probe
+from videolatent_cli.store.library import Library
+from videolatent_cli.video.clip import Clip
+from videolatent_cli.video.info import read_info
 from videolatent_cli.video.sheet import write_sheet
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from videolatent_cli.pipeline.documents import Answer
-    from videolatent_cli.store import Window
+    from videolatent_cli.pipeline.answering.answer import Answer
+    from videolatent_cli.video.clip import Window
 
 
 @dataclass(frozen=True)
 class AskRequest:
-    """A question and how to answer it."""
+    """A question, where to look for the answer, and what to write beside it."""
 
-    video: Path
+    place: Path
+    """A video file, or the folder of a library."""
     question: str
+    run: Path | None = None
+    """Run folder; None: the newest run, else the embedded model."""
     window: Window = (None, None)
     """Start and end of the part of the video that is meant (s)."""
     choices: tuple[str, ...] = ()
-    style: Style = field(default_factory=Style)
+    """Possible answers; empty: the model writes its answer."""
+    options: AnswerOptions = field(default_factory=AnswerOptions)
+    library: LibraryOptions = field(default_factory=LibraryOptions)
+    """Which moments of a library are asked."""
     sheet: Path | None = None
-    """Where to write a contact sheet."""
+    """PNG file for a contact sheet of the evidence."""
+    clips: Path | None = None
+    """Folder for the evidence, cut out of the videos."""
 
 
-def ask(request: AskRequest, run: Path | None, cache_dir: Path, device: str = "auto") -> Answer:
-    """Return the answer document of one question.
+@dataclass(frozen=True)
+class AskReport:
+    """An answer and the files that were written beside it."""
+
+    answer: Answer
+    clips: tuple[Path, ...] = ()
+
+
+def ask(request: AskRequest, machine: Machine = Machine()) -> AskReport:
+    """Return the answer to one question about a video or a library.
 
     Args:
-        request: What to ask.
-        run: Run folder; None: the newest, else the embedded model.
-        cache_dir: Folder of caches; used only if it is there.
-        device: A torch device, or `auto`.
+        request: What to ask, and of what.
+        machine: Folder of caches and torch device; a video is cached only if the cache exists.
 
     Raises:
-        VideoError: Where the video cannot be read.
-        RecipeError: Where the request cannot be met.
+        UsageError: If options contradict each other or do not fit what is asked.
+        VideoError: If a video cannot be read.
+        DataError: If a folder holds no library.
+        IncompatibleError: If the model samples videos in another way than the library.
     """
+    _check(request)
+    is_library = request.place.is_dir()
+    answer = _ask_library(request, machine) if is_library else _ask_video(request, machine)
+    clips = cut_evidence(answer, request.clips) if request.clips is not None else []
+    return AskReport(answer, tuple(clips))
+
+
+def _check(request: AskRequest) -> None:
+    """Raise if options contradict each other."""
     start, end = request.window
+    if request.place.is_dir() and request.window != (None, None):
+        raise UsageError("--from, --to: name a part of one video, got a library")
+    if not request.place.is_dir() and request.library.selects:
+        raise UsageError(f"--under, --where, --min-score: are for libraries, got {request.place}")
     if start is not None and end is not None and end <= start:
-        raise RecipeError(f"--to: must be after --from {start:g} s, got {end:g} s")
+        raise UsageError(f"--to: must be after --from {start:g} s, got {end:g} s")
     if len(request.choices) == 1:
-        raise RecipeError(f"--choices: needs two or more, got '{request.choices[0]}'")
-    probe(request.video)  # what is wrong with the file is said before the model is loaded
-    trained = open_model(run, device)
-    clip = Clip(request.video, request.window)
-    loaded = load_clip(trained.source(existing_cache(cache_dir)), clip)
-    question = Question(request.video.stem, request.question, request.choices)
-    (found,) = Answerer(trained, request.style).answer([(loaded, [question])])
+        raise UsageError(f"--choices: needs two or more, got '{request.choices[0]}'")
+
+
+def _ask_library(request: AskRequest, machine: Machine) -> Answer:
+    """Return the answer of a library."""
+    library = Library.open(request.place)
+    trained = open_model(request.run, machine.device)
+    source = trained.source(FeatureCache(machine.cache_dir))
+    asker = LibraryAsker(library, trained, source, request.library, request.options)
+    question = Question(request.place.name, request.question, request.choices)
+    return asker.answer(question, request.sheet)
+
+
+def _ask_video(request: AskRequest, machine: Machine) -> Answer:
+    """Return the answer of one video."""
+    read_info(request.place)  # a broken file is reported before the model is loaded
+    trained = open_model(request.run, machine.device)
+    clip = Clip(request.place, request.window)
+    loaded = load_clip(trained.source(_existing_cache(machine.cache_dir)), clip)
+    question = Question(request.place.stem, request.question, request.choices)
+    (answered,) = Answerer(trained, request.options).answer([(loaded, [question])])
+    answer = answered.answer
     if request.sheet is not None:
-        title = f"{request.question}\n{found.answer.answer}"
-        sheet = evidence_sheet(trained, clip, title, found.weights or [], found.answer.evidence)
+        title = f"{request.question}\n{answer.answer}"
+        sheet = evidence_sheet(trained, clip, title, answered.weights or [], answer.evidence)
         write_sheet(sheet, request.sheet)
-    return found.answer
+    return answer
 
 
-def existing_cache(folder: Path) -> FeatureCache | None:
-    """Return the cache of a folder if there is one; asking makes none."""
+def _existing_cache(folder: Path) -> FeatureCache | None:
+    """Return the cache of a folder if there is one; asking creates none."""
     return FeatureCache(folder) if (folder / "videos.lancedb").exists() else None

@@ -10,26 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 from videolatent_cli.data.questions import AskedQuestion, read_questions
 from videolatent_cli.errors import DataError, VideoError
-from videolatent_cli.model.source import Clip
-from videolatent_cli.pipeline.answer_file import AnswerFile
-from videolatent_cli.pipeline.answering import Question, Style, load_cached, unanswered
-from videolatent_cli.pipeline.batch_engine import open_engine
-from videolatent_cli.pipeline.encode import missing_clips, pinned_clips
-from videolatent_cli.pipeline.interrupt import StopRequest
-from videolatent_cli.pipeline.library.ask import LibraryAsker, LibraryStyle
-from videolatent_cli.pipeline.models import TrainedModel, open_model
-from videolatent_cli.pipeline.progress import Progress, silent
+from videolatent_cli.model.source import missing_clips, pinned_clips
+from videolatent_cli.pipeline.answering.answer_file import AnswerFile
+from videolatent_cli.pipeline.answering.answerer import (
+    AnswerOptions,
+    Question,
+    load_cached,
+    unanswered,
+)
+from videolatent_cli.pipeline.answering.engine import open_engine
+from videolatent_cli.pipeline.answering.page import write_answer_page
+from videolatent_cli.pipeline.library.ask import LibraryAsker, LibraryOptions
+from videolatent_cli.pipeline.runs.trained_model import TrainedModel, open_model
+from videolatent_cli.runtime.interrupt import StopRequest
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library
+from videolatent_cli.video.clip import Clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from videolatent_cli.model.source import VideoSource
-    from videolatent_cli.pipeline.answering import LoadedClip
-    from videolatent_cli.pipeline.batch_engine import BatchEngine, Pack
-    from videolatent_cli.pipeline.documents import Answer
+    from videolatent_cli.pipeline.answering.answer import Answer
+    from videolatent_cli.pipeline.answering.answerer import LoadedClip
+    from videolatent_cli.pipeline.answering.engine import BatchEngine, Pack
 
 _CLIPS_AT_ONCE = 64
 """Clips that are encoded and read from the cache at a time."""
@@ -44,14 +51,18 @@ class BatchRequest:
     """JSON Lines of answer documents; those that are there are not asked again."""
     videos: Path
     """Folder that the questions' videos lie below."""
+    run: Path | None = None
+    """Run folder; None: the newest, else the embedded model."""
     library: Path | None = None
     """Asked where a question names no video; a video may then be a path or id in it too."""
-    style: Style = field(default_factory=Style)
+    options: AnswerOptions = field(default_factory=AnswerOptions)
     retry_failed: bool = False
     questions_at_once: int = 32
     """Most questions that are run together."""
     workers: int | None = None
     """Processes on a Ray cluster; None: this process alone."""
+    report: Path | None = None
+    """HTML page of all answers to write."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +82,13 @@ class BatchReport:
 
 
 def answer_batch(
-    request: BatchRequest,
-    run: Path | None,
-    cache_dir: Path,
-    device: str = "auto",
-    progress: Progress = silent,
+    request: BatchRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> BatchReport:
     """Answer what is not answered yet, appending each answer as it is found.
 
     Args:
         request: What to ask.
-        run: Run folder; None: the newest, else the embedded model.
-        cache_dir: Folder of caches; videos that it holds are not decoded.
-        device: A torch device, or `auto`.
+        machine: Folder of caches and torch device; cached videos are not decoded.
         progress: Called with (what, done, total).
 
     Raises:
@@ -99,9 +104,9 @@ def answer_batch(
         if todo:
             library = Library.open(request.library) if request.library is not None else None
             _check(request, todo)
-            trained = open_model(run, device)
-            source = trained.source(FeatureCache(cache_dir))
-            opened = open_engine(trained, source, request.style, device, request.workers)
+            trained = open_model(request.run, machine.device)
+            source = trained.source(FeatureCache(machine.cache_dir))
+            opened = open_engine(trained, source, request.options, machine.device, request.workers)
             with StopRequest() as stop, opened as engine:
                 batch = _Batch(trained, source, request, library, engine)
 
@@ -112,8 +117,10 @@ def answer_batch(
                 for found in batch.answers(todo, show):
                     answers.append(found)
                     show("answer", len(answers.done) - done_before, len(todo))
-        seconds = time.perf_counter() - started
-        return BatchReport(len(todo), done_before, answers.num_failed, request.out, seconds)
+    if request.report is not None:
+        write_answer_page(request.out, request.report, progress)
+    seconds = time.perf_counter() - started
+    return BatchReport(len(todo), done_before, answers.num_failed, request.out, seconds)
 
 
 def _check(request: BatchRequest, questions: Iterable[AskedQuestion]) -> None:
@@ -144,8 +151,7 @@ class _Batch:
         self._known: dict[str, Path] = {}
         self._asker: LibraryAsker | None = None
         if library is not None:
-            how = LibraryStyle(style=request.style)
-            self._asker = LibraryAsker(library, trained, source, how)
+            self._asker = LibraryAsker(library, trained, source, LibraryOptions(), request.options)
             for row in library.files():
                 self._known |= {row.path: library.path(row), row.content_id: library.path(row)}
 

@@ -13,13 +13,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from videolatent_cli.errors import RecipeError
+from videolatent_cli.model.backbones.load import check_device
+from videolatent_cli.model.backbones.quantization import num_parameters
 from videolatent_cli.model.batch import Batch, Padded, Prompter
 from videolatent_cli.model.generate import generate
-from videolatent_cli.model.load import build_model, check_device, sampling_of
-from videolatent_cli.model.quantization import num_parameters
+from videolatent_cli.model.load import build_model, sampling_of
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import LossWeights, answer_loss
-from videolatent_cli.pipeline.progress import Progress, silent
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.training.optimizer import make_optimizer
 from videolatent_cli.training.step import SelfForcing
 from videolatent_cli.video.frames import FrameBatch
@@ -27,7 +29,7 @@ from videolatent_cli.video.frames import FrameBatch
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from videolatent_cli.model.features import VideoFeatures
+    from videolatent_cli.model.backbones.features import VideoFeatures
     from videolatent_cli.model.generate import LatentMode
     from videolatent_cli.recipe import Recipe
 
@@ -104,13 +106,13 @@ class BenchReport:
 
 
 def bench_recipe(
-    request: BenchRequest, device: str = "auto", progress: Progress = silent
+    request: BenchRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> BenchReport:
     """Time answers and training steps of a recipe's backbone on a random video of its shape.
 
     Args:
         request: What is timed.
-        device: A torch device, or `auto`.
+        machine: Torch device; nothing is cached.
         progress: Called with (what, done, total).
 
     Raises:
@@ -119,7 +121,7 @@ def bench_recipe(
     recipe = request.recipe
     if recipe.latent is None or not recipe.latent.num_blocks:
         raise RecipeError("latent: has no blocks of latents to compare; use a recipe that has")
-    device = check_device(device)
+    device = check_device(machine.device)
     model = build_model(recipe, device)
     features = _random_video(recipe, model)
     short = _batch(model, [features], request.question_tokens, request.answer_tokens)
@@ -160,11 +162,11 @@ def _batch(
         return Padded(ids, torch.ones_like(ids, dtype=torch.bool))
 
     return Batch(
-        head=Padded(heads, torch.ones_like(heads, dtype=torch.bool)),
+        video_prompt=Padded(heads, torch.ones_like(heads, dtype=torch.bool)),
         videos=tuple(videos),
         video_index=torch.arange(len(videos)),
         question=words(question_tokens),
-        hint=words(answer_tokens + 5),
+        teacher_hint=words(answer_tokens + 5),
         answer=words(answer_tokens),
     ).to(model.backbone.device)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from videolatent_cli.errors import RecipeError
-from videolatent_cli.model.load import build_model, check_device
+from videolatent_cli.model.backbones.load import check_device
+from videolatent_cli.model.load import build_model
 from videolatent_cli.pipeline.prepare import (
     BuildReport,
     CacheStatus,
@@ -15,53 +17,50 @@ from videolatent_cli.pipeline.prepare import (
     prepare,
     recipe_dataset,
 )
-from videolatent_cli.pipeline.progress import Progress, silent
 from videolatent_cli.recipe import load_recipe
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.store import CacheReport, FeatureCache
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from videolatent_cli.model.source import Clip, VideoSource
+    from videolatent_cli.model.source import VideoSource
     from videolatent_cli.recipe import Recipe
+    from videolatent_cli.video.clip import Clip
+
+
+@dataclass(frozen=True)
+class CacheRequest:
+    """Whose videos are meant."""
+
+    recipe: Recipe
+    base_dir: Path
+    """Folder of the recipe file; data paths are relative to it."""
 
 
 def build_cache(
-    recipe: Recipe,
-    base_dir: Path,
-    cache_dir: Path,
-    device: str = "auto",
-    progress: Progress = silent,
+    request: CacheRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> BuildReport:
     """Fill the cache for a recipe: `vl cache build`."""
-    _need_cache(recipe)
-    model = build_model(recipe, check_device(device))
-    return prepare(recipe, model, base_dir, cache_dir, progress)[1]
+    _need_cache(request.recipe)
+    model = build_model(request.recipe, check_device(machine.device))
+    return prepare(request.recipe, model, request.base_dir, machine.cache_dir, progress)[1]
 
 
-def recipe_cache_status(
-    recipe: Recipe, base_dir: Path, cache_dir: Path, device: str = "auto"
-) -> CacheStatus:
+def recipe_cache_status(request: CacheRequest, machine: Machine = Machine()) -> CacheStatus:
     """Return how much of a recipe's data is cached: `vl cache status`."""
-    source, clips = _source_and_clips(recipe, base_dir, cache_dir, device)
-    return cache_status(source, clips, cache_dir)
+    source, clips = _source_and_clips(request, machine)
+    return cache_status(source, clips, machine.cache_dir)
 
 
-def recipe_keys(recipe_path: Path, cache_dir: Path, device: str = "auto") -> frozenset[str]:
-    """Return the keys of all rows that a recipe uses, of the files that are there."""
-    recipe = load_recipe(recipe_path)
-    source, clips = _source_and_clips(recipe, recipe_path.parent, cache_dir, device)
-    return frozenset(source.key(clip) for clip in clips if clip.path.exists())
-
-
-def _source_and_clips(
-    recipe: Recipe, base_dir: Path, cache_dir: Path, device: str
-) -> tuple[VideoSource, list[Clip]]:
+def _source_and_clips(request: CacheRequest, machine: Machine) -> tuple[VideoSource, list[Clip]]:
     """Return the source of a recipe's videos and all its clips; nothing is rendered."""
+    recipe = request.recipe
     _need_cache(recipe)
-    dataset = recipe_dataset(recipe, base_dir, cache_dir, check_files=False)
-    model = build_model(recipe, check_device(device))
-    return open_source(recipe, model, cache_dir), clips_of(dataset)
+    dataset = recipe_dataset(recipe, request.base_dir, machine.cache_dir, check_files=False)
+    model = build_model(recipe, check_device(machine.device))
+    return open_source(recipe, model, machine.cache_dir), clips_of(dataset)
 
 
 def _need_cache(recipe: Recipe) -> None:
@@ -70,29 +69,55 @@ def _need_cache(recipe: Recipe) -> None:
         raise RecipeError("cache.tier is none: there is nothing to cache; set it to features")
 
 
-def verify_cache(cache_dir: Path, *, repair: bool) -> CacheReport:
-    """Read every row back; with `repair`, remove rows that are bad: `vl cache verify`."""
-    cache = FeatureCache(cache_dir)
+@dataclass(frozen=True)
+class VerifyRequest:
+    """How to verify the cache."""
+
+    repair: bool = False
+    """Remove the rows that are bad."""
+
+
+def verify_cache(request: VerifyRequest, machine: Machine = Machine()) -> CacheReport:
+    """Read every row of the cache back and compare checksums: `vl cache verify`."""
+    cache = FeatureCache(machine.cache_dir)
     report = cache.verify()
-    if repair and (report.bad_keys or report.doubled_keys):
+    if request.repair and (report.bad_keys or report.doubled_keys):
         cache.remove([*report.bad_keys, *report.doubled_keys])
     return report
 
 
-def collect_garbage(
-    cache_dir: Path, keep: frozenset[str] | None = None, *, dry_run: bool = False
-) -> tuple[int, int]:
-    """Compact the cache; with `keep`, drop all other rows: `vl cache gc`.
+@dataclass(frozen=True)
+class CollectRequest:
+    """What to drop from the cache."""
 
-    Returns:
-        Rows dropped and bytes freed; with `dry_run`, the rows that would be.
-    """
-    cache = FeatureCache(cache_dir)
+    keep_only: Path | None = None
+    """Recipe whose rows are kept, all others go; None: every row is kept."""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class CollectReport:
+    """What was dropped from the cache, or with `dry_run` would be."""
+
+    rows: int
+    freed_bytes: int
+
+
+def collect_garbage(request: CollectRequest, machine: Machine = Machine()) -> CollectReport:
+    """Compact the cache and drop the rows that are not wanted: `vl cache gc`."""
+    keep = _recipe_keys(request.keep_only, machine) if request.keep_only is not None else None
+    cache = FeatureCache(machine.cache_dir)
     before = cache.size_bytes()
     drop = sorted(cache.keys() - keep) if keep is not None else []
-    if dry_run:
-        return len(drop), 0
+    if request.dry_run:
+        return CollectReport(len(drop), 0)
     if drop:
         cache.remove(drop)
     cache.compact()
-    return len(drop), before - cache.size_bytes()
+    return CollectReport(len(drop), before - cache.size_bytes())
+
+
+def _recipe_keys(path: Path, machine: Machine) -> frozenset[str]:
+    """Return the keys of all rows that a recipe file uses, for the videos that exist."""
+    source, clips = _source_and_clips(CacheRequest(load_recipe(path), path.parent), machine)
+    return frozenset(source.key(clip) for clip in clips if clip.path.exists())

@@ -10,7 +10,8 @@ from videolatent_cli.errors import DataError
 from videolatent_cli.evaluation.evaluate import category_order
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
-from videolatent_cli.pipeline.progress import Progress, silent
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,22 +58,29 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True)
+class CompareRequest:
+    """Two models: each a run folder, which is evaluated now, or a file of `vl eval -o`."""
+
+    a: Path
+    b: Path
+
+
 def compare_runs(
-    a: Path, b: Path, cache_dir: Path, device: str = "auto", progress: Progress = silent
+    request: CompareRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> Comparison:
     """Return the paired difference of two models.
 
     Args:
-        a: A run folder, which is evaluated now, or a file of `vl eval -o`.
-        b: Another one.
-        cache_dir: Folder of caches.
-        device: A torch device, or `auto`.
+        request: The two models.
+        machine: Folder of caches and torch device.
         progress: Called with (what, done, total).
 
     Raises:
         DataError: Where a file is no evaluation, or the two share no question.
     """
-    found = [_answers(path, cache_dir, device, progress) for path in (a, b)]
+    a, b = request.a, request.b
+    found = [_answers(path, machine, progress) for path in (a, b)]
     splits = {
         split: _compare(found[0][split], found[1][split])
         for split in found[0]
@@ -83,10 +91,10 @@ def compare_runs(
     return Comparison(str(a), str(b), splits)
 
 
-def _answers(path: Path, cache_dir: Path, device: str, progress: Progress) -> dict[str, Answers]:
+def _answers(path: Path, machine: Machine, progress: Progress) -> dict[str, Answers]:
     """Return the answers of an evaluation by split and question."""
     if path.is_dir():
-        document = evaluate_run(EvalRequest(path), cache_dir, device, progress).document()
+        document = evaluate_run(EvalRequest(path), machine, progress).document()
     else:
         document = _read_evaluation(path)
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,16 +11,17 @@ import torch
 from videolatent_cli.data.dataset import Dataset
 from videolatent_cli.evaluation.evaluate import Judged, accuracy, accuracy_by_category
 from videolatent_cli.pipeline.ask import AskRequest, ask
-from videolatent_cli.pipeline.check import check_data
+from videolatent_cli.pipeline.check_data import CheckRequest, check_data
 from videolatent_cli.pipeline.evaluate import EvalReport, evaluate_model
-from videolatent_cli.pipeline.models import EMBEDDED, open_model
 from videolatent_cli.pipeline.prepare import recipe_dataset
-from videolatent_cli.pipeline.progress import Progress, silent
-from videolatent_cli.pipeline.rundir import RunDir
+from videolatent_cli.pipeline.runs.run_dir import RunDir
+from videolatent_cli.pipeline.runs.trained_model import EMBEDDED, open_model
 from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.recipe import load_recipe, write_json
+from videolatent_cli.recipe.shipped import shipped_recipe
 from videolatent_cli.report.curves import plot_curves
-from videolatent_cli.shipped import shipped_recipe
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.training.metrics import peak_memory_bytes
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from videolatent_cli.evaluation.ablation import Ablation
     from videolatent_cli.evaluation.statistics import Accuracy
-    from videolatent_cli.pipeline.documents import Answer
+    from videolatent_cli.pipeline.answering.answer import Answer
 
 _LATENTS, _SFT, _LONGER = "quickstart", "quickstart_sft", "embedded"
 _COLUMNS: dict[str, tuple[str, Ablation]] = {
@@ -66,37 +67,50 @@ class DemoReport:
     peak_memory_bytes: int
 
 
-def run_demo(folder: Path, device: str, progress: Progress = silent) -> DemoReport:
+@dataclass(frozen=True)
+class DemoRequest:
+    """Where the demo goes."""
+
+    folder: Path
+    """Holds everything; what is there already is not made again."""
+
+
+def run_demo(
+    request: DemoRequest, machine: Machine = Machine(), progress: Progress = silent
+) -> DemoReport:
     """Render, check, cache, train with and without latents, evaluate, ablate, ask.
 
     The model that comes with the package, trained longer on the same task, is evaluated on the same
     questions: what latents do shows after more steps than a demonstration has.
 
     Args:
-        folder: Where everything goes; what is there already is not made again.
-        device: A torch device, or `auto`.
+        request: Where everything goes.
+        machine: Torch device; the cache lies in the folder of the demo.
         progress: Called with (what, done, total).
     """
     started = time.perf_counter()
-    cache_dir = folder / "cache"
+    folder = request.folder
+    machine = replace(machine, cache_dir=folder / "cache")
+    cache_dir = machine.cache_dir
     folder.mkdir(parents=True, exist_ok=True)
     path = shipped_recipe(_LATENTS)
     dataset = recipe_dataset(load_recipe(path), path.parent, cache_dir, progress)
-    check_data(path, cache_dir, folder / "quarantine.jsonl", deep=False, progress=progress)
+    check_data(CheckRequest(path, folder / "quarantine.jsonl"), machine, progress)
     held_out = Dataset(dataset.evaluation, dataset.media_root)
     reports: dict[str, EvalReport] = {}
     for name in (_LATENTS, _SFT):
-        _train(name, folder, cache_dir, device, progress)
+        _train(name, folder, machine, progress)
     for name in (_SFT, _LATENTS, _LONGER):
         ablations = [how for model, how in _COLUMNS.values() if model == name]
-        trained = open_model(EMBEDDED if name == _LONGER else folder / name, device)
+        trained = open_model(EMBEDDED if name == _LONGER else folder / name, machine.device)
         reports[name] = evaluate_model(trained, held_out, ablations, cache_dir, progress)
         write_json(folder / f"{name}_eval.json", reports[name].document())
     judged = {title: reports[n].results[_SPLIT][how] for title, (n, how) in _COLUMNS.items()}
     triplet = next(t for t in dataset.splits[_SPLIT] if t.meta["hops"] >= 3)
     sheet = folder / "sheet.png"
-    request = AskRequest(dataset.path(triplet), triplet.question, sheet=sheet)
-    answer = ask(request, folder / _LATENTS, cache_dir, device)
+    video = dataset.path(triplet)
+    asked = AskRequest(video, triplet.question, folder / _LATENTS, sheet=sheet)
+    answer = ask(asked, machine).answer
     write_json(folder / "answer.json", answer.model_dump(mode="json", by_alias=True))
     curves = folder / "curves.png"
     logs = {name: list(RunDir(folder / name).read_log()) for name in (_LATENTS, _SFT)}
@@ -108,7 +122,7 @@ def run_demo(folder: Path, device: str, progress: Progress = silent) -> DemoRepo
             for title, (_, how) in _COLUMNS.items()
             if how == "on"
         },
-        asked_video=request.video,
+        asked_video=video,
         right_answer=triplet.answer,
         answer=answer,
         files={
@@ -125,25 +139,21 @@ def run_demo(folder: Path, device: str, progress: Progress = silent) -> DemoRepo
     )
 
 
-def _train(
-    name: str,
-    folder: Path,
-    cache_dir: Path,
-    device: str,
-    progress: Progress,
-) -> None:
+def _train(name: str, folder: Path, machine: Machine, progress: Progress) -> None:
     """Train one of the shipped recipes."""
     path = shipped_recipe(name)
     request = TrainRequest(
         recipe=load_recipe(path),
         source=path.read_text(encoding="utf-8"),
         run_dir=folder / name,
-        cache_dir=cache_dir,
         base_dir=path.parent,
-        device=device,
         resume_command=f"vl demo --dir {folder}",
     )
-    train(request, lambda result, total: progress(f"train {name}", result.step, total), progress)
+
+    def show(what: str, done: int, total: int) -> None:
+        progress(f"train {name}" if what == "train" else what, done, total)
+
+    train(request, machine, show)
 
 
 def _by_hops(judged: Sequence[Judged]) -> dict[str, Accuracy]:

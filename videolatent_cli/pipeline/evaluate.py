@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from videolatent_cli.data.dataset import Dataset
 from videolatent_cli.data.triplets import read_triplets
-from videolatent_cli.errors import RecipeError
+from videolatent_cli.errors import UsageError
 from videolatent_cli.evaluation.ablation import ABLATIONS, Ablation
 from videolatent_cli.evaluation.evaluate import (
     Judged,
@@ -18,12 +18,13 @@ from videolatent_cli.evaluation.evaluate import (
     difference,
     evaluate,
 )
-from videolatent_cli.pipeline.models import TrainedModel, open_model
 from videolatent_cli.pipeline.prepare import recipe_dataset
-from videolatent_cli.pipeline.progress import Progress, silent
-from videolatent_cli.pipeline.rundir import RunDir
+from videolatent_cli.pipeline.runs.run_dir import RunDir
+from videolatent_cli.pipeline.runs.trained_model import TrainedModel, open_model
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.store import FeatureCache
-from videolatent_cli.training.feed import make_groups
+from videolatent_cli.training.groups import make_groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,11 +97,11 @@ def parse_ablations(names: Sequence[str]) -> list[Ablation]:
     """Return ablations by name, `on` first.
 
     Raises:
-        RecipeError: For an unknown name.
+        UsageError: For an unknown name.
     """
     unknown = [name for name in names if name not in ABLATIONS]
     if unknown:
-        raise RecipeError(f"--ablate: unknown, got {unknown}; choose of: {', '.join(ABLATIONS)}")
+        raise UsageError(f"--ablate: unknown, got {unknown}; choose of: {', '.join(ABLATIONS)}")
     return [name for name in ABLATIONS if name == "on" or name in names]
 
 
@@ -121,23 +122,28 @@ class EvalRequest:
 
 
 def evaluate_run(
-    request: EvalRequest, cache_dir: Path, device: str = "auto", progress: Progress = silent
+    request: EvalRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> EvalReport:
     """Answer the questions of a run's evaluation splits, or of a file, and judge the answers.
 
     Args:
         request: What to evaluate.
-        cache_dir: Folder of caches.
-        device: A torch device, or `auto`.
+        machine: Folder of caches and torch device.
         progress: Called with (what, done, total).
     """
     wanted = parse_ablations(request.ablations)
-    trained = open_model(request.run, device)
-    dataset = held_out(trained, request.data, cache_dir, progress)
+    trained = open_model(request.run, machine.device)
+    dataset = held_out(trained, request.data, machine.cache_dir, progress)
     rationale = trained.checkpoint.recipe.writes_rationale
     longest = request.max_new_tokens or (128 if rationale else 32)
     return evaluate_model(
-        trained, dataset, wanted, cache_dir, progress, limit=request.limit, max_new_tokens=longest
+        trained,
+        dataset,
+        wanted,
+        machine.cache_dir,
+        progress,
+        limit=request.limit,
+        max_new_tokens=longest,
     )
 
 

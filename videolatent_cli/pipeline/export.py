@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from safetensors.torch import save_file
 
-from videolatent_cli.errors import RecipeError
+from videolatent_cli.errors import UsageError
+from videolatent_cli.model.backbones.load import backbone_folder
+from videolatent_cli.model.backbones.pixels import processor_files
 from videolatent_cli.model.checkpoint import (
     ABOUT_FILE,
     HERE,
@@ -16,14 +19,8 @@ from videolatent_cli.model.checkpoint import (
     SCHEMA,
     describe_checkpoint,
 )
-from videolatent_cli.model.load import (
-    backbone_folder,
-    build_model,
-    restore_model,
-    untrained_hash,
-)
-from videolatent_cli.model.pixels import processor_files
-from videolatent_cli.pipeline.models import find_model
+from videolatent_cli.model.load import build_model, restore_model, untrained_hash
+from videolatent_cli.pipeline.runs.trained_model import find_model
 from videolatent_cli.recipe import write_json
 
 if TYPE_CHECKING:
@@ -32,28 +29,34 @@ if TYPE_CHECKING:
     from videolatent_cli.model.checkpoint import Checkpoint
 
 
-def export_run(
-    run: Path, output: Path, *, form: Literal["hf", "checkpoint"] = "hf", half: bool = False
-) -> list[Path]:
-    """Write a run in a form for other uses.
+@dataclass(frozen=True)
+class ExportRequest:
+    """Which run to export, and in which form."""
 
-    Args:
-        run: Run folder.
-        output: A folder that does not exist yet.
-        form: `hf` is the backbone, LoRA merged, with tokenizer, and the latents in a file of their
-            own; `checkpoint` is what was trained and its recipe.
-        half: Write float16.
+    run: Path
+    output: Path
+    """A folder that does not exist yet."""
+    form: Literal["hf", "checkpoint"] = "hf"
+    """`hf` is the backbone, LoRA merged, with tokenizer, and the latents in a file of their own;
+    `checkpoint` is what was trained and its recipe."""
+    half: bool = False
+    """Write float16."""
+
+
+def export_run(request: ExportRequest) -> list[Path]:
+    """Write a run in a form for other uses; return the files.
 
     Raises:
-        RecipeError: Where the output exists.
+        UsageError: Where the output exists.
     """
+    output, half = request.output, request.half
     if output.exists():
-        raise RecipeError(f"{output} exists; choose another folder")
-    checkpoint, _ = find_model(run)
+        raise UsageError(f"{output} exists; choose another folder")
+    checkpoint, _ = find_model(request.run)
     part = output.with_name(output.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    if form == "hf":
+    if request.form == "hf":
         _write_hugging_face(checkpoint, part, half=half)
     else:
         tensors = checkpoint.model_tensors()

@@ -10,41 +10,37 @@ import torch
 
 from videolatent_cli.data.dataset import TRAIN
 from videolatent_cli.data.eventworld import FPS, make_world
+from videolatent_cli.model.backbones.load import check_device
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.checkpoint import find_checkpoint
-from videolatent_cli.model.load import build_model, check_device, sampling_of
+from videolatent_cli.model.load import build_model, sampling_of
 from videolatent_cli.pipeline.prepare import cache_status, clips_of, open_source, recipe_dataset
 from videolatent_cli.recipe.data_schema import EventWorldData
-from videolatent_cli.training.feed import (
-    Lengths,
-    TripletFeed,
-    as_example,
-    group_lengths,
-    make_groups,
-)
-from videolatent_cli.training.footprint import step_bytes
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.training.estimate import measured_seconds, reckoned_seconds, step_bytes
+from videolatent_cli.training.feed import TripletFeed
+from videolatent_cli.training.groups import Lengths, as_example, group_lengths, make_groups
 from videolatent_cli.training.metrics import peak_memory_bytes
-from videolatent_cli.training.pace import measured_seconds, reckoned_seconds
 from videolatent_cli.video.frames import FrameBatch
-from videolatent_cli.video.probe import probe
+from videolatent_cli.video.info import read_info
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from videolatent_cli.data.dataset import Dataset
+    from videolatent_cli.model.backbones.features import Layout
     from videolatent_cli.model.batch import Batch
-    from videolatent_cli.model.features import Layout
-    from videolatent_cli.model.source import Clip
     from videolatent_cli.model.videolatent import VideoLatent
     from videolatent_cli.recipe import Recipe
     from videolatent_cli.recipe.schema import Training
-    from videolatent_cli.training.feed import Group
+    from videolatent_cli.training.groups import Group
+    from videolatent_cli.video.clip import Clip
 
 _BINS = 8
-_HEAP = 1.45
+HEAP_OVERHEAD = 1.45
 """Memory of a process over that of its tensors. Choice: what a CPU's allocator does not give back
 between operations (docs/results.md, "Memory"); on a GPU only tensors are counted."""
-_TRIED = 4e9
+MAX_TIMED_BYTES = 4e9
 """Memory up to which a plan times real steps. Choice: small models take their time for other things
 than arithmetic; for larger ones a plan must not cost what a training costs."""
 
@@ -130,15 +126,27 @@ def histogram(values: list[int]) -> list[tuple[int, int, int, float]]:
     return rows
 
 
-def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) -> Plan:
+@dataclass(frozen=True)
+class PlanRequest:
+    """Which recipe to plan."""
+
+    recipe: Recipe
+    base_dir: Path
+    """Folder of the recipe file; data paths are relative to it."""
+    run_dir: Path
+    """Where the run would be kept; steps done there are subtracted."""
+
+
+def plan_recipe(request: PlanRequest, machine: Machine = Machine()) -> Plan:
     """Return the plan of a recipe; nothing is rendered or decoded, no run is begun.
 
     Raises:
         RecipeError: For a stream, which has no end to plan for.
         DataError: For data that cannot be read.
     """
-    dataset = recipe_dataset(recipe, base_dir, cache_dir, check_files=False)
-    model = build_model(recipe, check_device("auto"))
+    recipe, cache_dir = request.recipe, machine.cache_dir
+    dataset = recipe_dataset(recipe, request.base_dir, cache_dir, check_files=False)
+    model = build_model(recipe, check_device(machine.device))
     extra = recipe.latent.num_positions if recipe.latent is not None else 0
     singles = make_groups(dataset, TRAIN, triplets_per_video=1)
     groups = make_groups(dataset, TRAIN, recipe.training.triplets_per_video)
@@ -151,7 +159,7 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
     feed = TripletFeed(dataset, source, recipe.training, live_frames=False, lengths=lengths)
-    checkpoint = find_checkpoint(run_dir)
+    checkpoint = find_checkpoint(request.run_dir)
     head = sum(lengths.head.values()) / len(lengths.head)
     largest = max(range(len(groups)), key=sizes.__getitem__)
     shape = shapes[groups[largest].clip]
@@ -159,16 +167,16 @@ def plan_recipe(recipe: Recipe, base_dir: Path, cache_dir: Path, run_dir: Path) 
     device = model.backbone.device
     loaded_bytes = peak_memory_bytes(device)
     length = shape.layout.grid[0]
-    step = step_bytes(model, recipe, worst.of_length, length)
-    memory = loaded_bytes + (step if device.type == "cuda" else round(_HEAP * step))
+    step = step_bytes(model, recipe, worst.with_frame_groups, length)
+    memory = loaded_bytes + (step if device.type == "cuda" else round(HEAP_OVERHEAD * step))
     positions = _positions(recipe.training, sizes)
-    if memory <= _TRIED:
+    if memory <= MAX_TIMED_BYTES:
         share = positions / (worst.count * worst.positions)
-        seconds = share * measured_seconds(model, recipe, worst.of_length(length))
+        seconds = share * measured_seconds(model, recipe, worst.with_frame_groups(length))
     else:
         seconds = reckoned_seconds(model, positions)
     return Plan(
-        run_dir=run_dir,
+        run_dir=request.run_dir,
         triplets=len(tokens),
         eval_triplets=sum(len(found) for found in dataset.evaluation.values()),
         videos=len({clip.path for clip in clips}),
@@ -211,7 +219,7 @@ def _shapes(
             world = make_world(relative.parts[0], int(relative.stem))
             duration, size = world.num_frames / FPS, (64, 64)
         else:
-            info = probe(clip.path)
+            info = read_info(clip.path)
             duration, size = info.duration_seconds, info.size_px
         start, end = clip.window
         times = spec.times(duration, (start or 0.0, end or duration))
@@ -238,7 +246,7 @@ class _WorstBatch:
             return self.recipe.training.videos_per_batch
         return self.recipe.training.tokens_per_batch // self.positions
 
-    def of_length(self, groups: int) -> Batch:
+    def with_frame_groups(self, groups: int) -> Batch:
         """Return the batch with black videos of so many frame groups in place of the group's."""
         backbone, count = self.model.backbone, self.count
         width, height = self.shape.size_px

@@ -12,13 +12,16 @@ from loguru import logger
 from videolatent_cli.data.dataset import Dataset, check_media, load_dataset, video_count
 from videolatent_cli.data.eventworld.files import render_splits
 from videolatent_cli.errors import DataError, RecipeError, VideoError
+from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.load import sampling_of
-from videolatent_cli.model.source import Clip, VideoSource
-from videolatent_cli.pipeline.encode import encode_clips, missing_clips, pinned_clips
-from videolatent_cli.pipeline.interrupt import StopRequest
-from videolatent_cli.pipeline.progress import Progress, silent
+from videolatent_cli.model.source import VideoSource, encode_clips, missing_clips, pinned_clips
 from videolatent_cli.recipe.data_schema import EventWorldData, EventWorldStreamData
+from videolatent_cli.runtime.interrupt import StopRequest
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.store import FeatureCache
+from videolatent_cli.training.feed import StreamFeed, TripletFeed
+from videolatent_cli.training.groups import Lengths
+from videolatent_cli.video.clip import Clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,7 +85,7 @@ def open_source(recipe: Recipe, model: VideoLatent, cache_dir: Path) -> VideoSou
         tier=recipe.cache.tier,
         cache=cache,
         timeout_seconds=recipe.video.timeout_seconds,
-        seen=recipe.seen,
+        visible=recipe.visible,
     )
 
 
@@ -198,3 +201,32 @@ def cache_status(source: VideoSource, clips: list[Clip], folder: Path) -> CacheS
     keys = {source.key(clip) for clip in present}
     size = source.cache.size_bytes() if source.cache is not None else 0
     return CacheStatus(len(keys) + len(absent), len(keys & known), size, folder)
+
+
+def make_feed(
+    recipe: Recipe,
+    model: VideoLatent,
+    base_dir: Path,
+    cache_dir: Path,
+    progress: Progress = silent,
+) -> StreamFeed | TripletFeed:
+    """Return the micro batches of a recipe; what the cache lacks is made first."""
+    if isinstance(recipe.data, EventWorldStreamData):
+        return StreamFeed(recipe.data, recipe.training.videos_per_batch, model.backbone)
+    prepared, _ = prepare(recipe, model, base_dir, cache_dir, progress)
+    lengths = None
+    if recipe.training.tokens_per_batch is not None:
+        lengths = _lengths(recipe, prepared)
+    live = recipe.backbone.train_vision
+    return TripletFeed(
+        prepared.dataset, prepared.source, recipe.training, live_frames=live, lengths=lengths
+    )
+
+
+def _lengths(recipe: Recipe, prepared: Prepared) -> Lengths:
+    """Return the positions of all clips, from the columns of the cache."""
+    clips = clips_of(prepared.dataset)
+    source = prepared.source
+    heads = Prompter(source.backbone).heads(source.layouts(clips))
+    latents = recipe.latent.num_positions if recipe.latent is not None else 0
+    return Lengths({c: len(head) for c, head in zip(clips, heads, strict=True)}, latents)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from videolatent_cli.evaluation.probe import Look, Probe, probe_model
+from videolatent_cli.evaluation.measure_latents import Look, Probe, probe_model
 from videolatent_cli.model.load import build_model
-from videolatent_cli.model.source import Clip
+from videolatent_cli.pipeline.answering.evidence import evidence_sheet
 from videolatent_cli.pipeline.evaluate import TRIPLETS_AT_ONCE, held_out
-from videolatent_cli.pipeline.evidence import evidence_sheet
-from videolatent_cli.pipeline.models import TrainedModel, open_model
-from videolatent_cli.pipeline.progress import Progress, silent
+from videolatent_cli.pipeline.runs.trained_model import TrainedModel, open_model
 from videolatent_cli.report.page import write_page
 from videolatent_cli.report.probe_page import probe_blocks
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.store import FeatureCache
-from videolatent_cli.training.feed import make_groups
+from videolatent_cli.training.groups import make_groups
+from videolatent_cli.video.clip import Clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from videolatent_cli.data.dataset import Dataset
     from videolatent_cli.model.videolatent import VideoLatent
-
-DEFAULT_VIDEOS = 32
 
 
 @dataclass(frozen=True)
@@ -61,37 +60,41 @@ class ProbeReport:
         }
 
 
+@dataclass(frozen=True)
+class ProbeRequest:
+    """Which run to probe, and on what."""
+
+    run: Path | None = None
+    """Run folder; None: the newest, else the embedded model."""
+    data: Path | None = None
+    """Triplets to use instead of the recipe's; videos lie below the file's folder."""
+    limit: int = 32
+    """Most videos."""
+    page: Path | None = None
+    """HTML file to write; None: `probe.html` in the run folder, if there is one."""
+
+
 def probe_run(
-    run: Path | None,
-    cache_dir: Path,
-    *,
-    data: Path | None = None,
-    limit: int = DEFAULT_VIDEOS,
-    page: Path | None = None,
-    device: str = "auto",
-    progress: Progress = silent,
+    request: ProbeRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> ProbeReport:
     """Measure the failure modes F1 to F12 on the first evaluation split, or on a file.
 
     Args:
-        run: Run folder; None: the newest, else the embedded model.
-        cache_dir: Folder of caches.
-        data: Triplets to use instead; videos lie below the file's folder.
-        limit: Most videos.
-        page: HTML file to write; None: `probe.html` in the run folder, if there is one.
-        device: A torch device, or `auto`.
+        request: Which run to probe, and on what.
+        machine: Folder of caches and torch device.
         progress: Called with (what, done, total).
     """
-    trained = open_model(run, device)
-    dataset = held_out(trained, data, cache_dir, progress)
+    run = request.run
+    trained = open_model(run, machine.device)
+    dataset = held_out(trained, request.data, machine.cache_dir, progress)
     split = next(iter(dataset.splits))
-    groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, limit)
-    cache = FeatureCache(cache_dir)
-    source, blind = trained.source(cache), trained.source(cache, "nothing")
-    base = _base(trained, device)
+    groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
+    cache = FeatureCache(machine.cache_dir)
+    source, blind = trained.source(cache), trained.source(cache, "none")
+    base = _base(trained, machine.device)
     depths = trained.checkpoint.recipe.loss.alignment_depths
     probe = probe_model(trained.model, source, blind, groups, depths, base, progress)
-    page = page or (run / "probe.html" if run is not None else None)
+    page = request.page or (run / "probe.html" if run is not None else None)
     if page is not None:
         sheets = [_sheet(trained, dataset, look) for look in probe.looks]
         title = f"{trained.name} on {split}: {len(probe.judged['on'])} questions"

@@ -10,15 +10,20 @@ from videolatent_cli.evaluation.evaluate import evaluate, possible_ablations
 from videolatent_cli.evaluation.scorers import judge
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.generate import generate
+from videolatent_cli.pipeline.answering.evidence import (
+    evidence_sheet,
+    group_weights,
+    moments,
+)
 from videolatent_cli.pipeline.evaluate import TRIPLETS_AT_ONCE, held_out
-from videolatent_cli.pipeline.evidence import evidence_sheet, group_weights, moments
-from videolatent_cli.pipeline.models import TrainedModel, open_model
-from videolatent_cli.pipeline.progress import Progress, silent
-from videolatent_cli.pipeline.rundir import RunDir, run_details
+from videolatent_cli.pipeline.runs.run_dir import RunDir, run_details
+from videolatent_cli.pipeline.runs.trained_model import TrainedModel, open_model
 from videolatent_cli.report.page import write_page
 from videolatent_cli.report.run_page import Sample, run_blocks
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.store import FeatureCache
-from videolatent_cli.training.feed import Group, collate_groups, make_groups
+from videolatent_cli.training.groups import Group, collate_groups, make_groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,24 +49,23 @@ class ReportRequest:
 
 
 def report_run(
-    request: ReportRequest, cache_dir: Path, device: str = "auto", progress: Progress = silent
+    request: ReportRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> Path:
     """Write the page of a run and return its path.
 
     Args:
         request: Which run, and what to show.
-        cache_dir: Folder of caches.
-        device: A torch device, or `auto`.
+        machine: Folder of caches and torch device.
         progress: Called with (what, done, total).
 
     Raises:
-        EnvironmentProblemError: Where the folder is no run, or has no checkpoint.
+        SetupError: Where the folder is no run, or has no checkpoint.
     """
     details = run_details(request.run)
-    trained = open_model(request.run, device)
-    dataset = held_out(trained, request.data, cache_dir, progress)
+    trained = open_model(request.run, machine.device)
+    dataset = held_out(trained, request.data, machine.cache_dir, progress)
     split = next(iter(dataset.splits))
-    source = trained.source(FeatureCache(cache_dir))
+    source = trained.source(FeatureCache(machine.cache_dir))
     groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
     wanted = possible_ablations(trained.model)
     judged = evaluate(trained.model, source, groups, wanted, partial(progress, f"evaluate {split}"))

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from videolatent_cli.data.dataset import TRAIN
-from videolatent_cli.logs import log_file
-from videolatent_cli.model.attention import explain_attention
+from videolatent_cli.errors import UsageError
+from videolatent_cli.model.backbones.attention import explain_attention
+from videolatent_cli.model.backbones.load import check_device
+from videolatent_cli.model.backbones.quantization import num_parameters
 from videolatent_cli.model.checkpoint import checkpoint_name, find_checkpoint
-from videolatent_cli.model.load import build_model, check_device
-from videolatent_cli.model.quantization import num_parameters
-from videolatent_cli.pipeline.feeds import make_feed
-from videolatent_cli.pipeline.interrupt import StopRequest
-from videolatent_cli.pipeline.prepare import recipe_dataset
-from videolatent_cli.pipeline.progress import Progress, silent
-from videolatent_cli.pipeline.rundir import RunDir
-from videolatent_cli.pipeline.trackers import check_trackers, open_trackers
-from videolatent_cli.pipeline.trainer import Trainer
+from videolatent_cli.model.load import build_model
+from videolatent_cli.pipeline.prepare import make_feed, recipe_dataset
+from videolatent_cli.pipeline.runs.run_dir import RunDir
+from videolatent_cli.pipeline.runs.trackers import check_trackers, open_trackers
 from videolatent_cli.recipe.data_schema import EventWorldStreamData
+from videolatent_cli.runtime.interrupt import StopRequest
+from videolatent_cli.runtime.logs import log_file
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.training.processes import Processes, joined_processes
+from videolatent_cli.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,19 +41,22 @@ class TrainReport:
     """How a training ended."""
 
     run_dir: Path
-    checkpoint: Path
+    checkpoint: Path | None
+    """Folder of the last checkpoint; None after a dry run."""
     steps: int
     first_step: int
     """Steps that were done before; equal to `steps` where nothing was left to do."""
     last: StepResult | None
     seconds: float
+    dry_run: str | None = None
+    """What a dry run found; None after a training."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document `vl.train/1`."""
         return {
             "schema": "vl.train/1",
             "run": str(self.run_dir),
-            "checkpoint": self.checkpoint.name,
+            "checkpoint": self.checkpoint.name if self.checkpoint is not None else None,
             "steps": self.steps,
             "steps_done_before": self.first_step,
             "loss": self.last.loss if self.last is not None else None,
@@ -68,14 +73,16 @@ class TrainRequest:
     source: str
     """Text of the recipe file, kept with the run."""
     run_dir: Path
-    cache_dir: Path
     base_dir: Path
     """Folder of the recipe file; data paths are relative to it."""
     overrides: tuple[str, ...] = ()
-    device: str = "auto"
     resume_command: str = "the same command"
     trackers: tuple[str, ...] = ()
     """Where the curves go besides the run's own log."""
+    resume: bool = False
+    """Insist that there is a checkpoint to resume from."""
+    dry_run: bool = False
+    """Check the recipe and its data, train nothing."""
 
     def __post_init__(self) -> None:
         check_trackers(self.trackers)
@@ -83,42 +90,51 @@ class TrainRequest:
 
 def train(
     request: TrainRequest,
-    on_step: Callable[[StepResult, int], None] = lambda *_: None,
+    machine: Machine = Machine(),
     progress: Progress = silent,
+    on_step: Callable[[StepResult], None] = lambda _: None,
 ) -> TrainReport:
-    """Train a recipe, or go on with its run; a finished run is left as it is.
+    """Train a recipe, or resume its run; a finished run is left as it is.
 
     Args:
-        request: What and where.
-        on_step: Called after each step with its result and the number of all steps.
-        progress: Called with (what, done, total) while data are prepared.
+        request: What to train, and into which folder.
+        machine: Folder of caches and torch device.
+        progress: Called with (what, done, total), `train` after each step.
+        on_step: Called after each step with its result.
 
     Raises:
         VideoLatentError: As the parts of the run say; an interruption saves first.
     """
     recipe, run = request.recipe, RunDir(request.run_dir)
+    if request.resume and not run.checkpoints.exists():
+        raise UsageError(f"--resume: {run.path} holds no checkpoint; start without --resume")
+    if request.dry_run:
+        return _dry_run(request, machine)
     if run.is_known(recipe):
         previous = find_checkpoint(run.path)
         if previous is not None and previous.finished:
             return TrainReport(run.path, previous.folder, previous.step, previous.step, None, 0.0)
-    device = check_device(request.device)
+    device = check_device(machine.device)
     with joined_processes(device) as processes:
         processes.share(recipe.training.gradient_accumulation_steps)
         if processes.first:
             logger.info("attention: {}", explain_attention(recipe.backbone.attention, device))
-        return _Training(request, device, processes).run(on_step, progress)
+        return _Training(request, machine.cache_dir, device, processes).run(progress, on_step)
 
 
 class _Training:
     """One process of a training; the first of them alone writes."""
 
-    def __init__(self, request: TrainRequest, device: str, processes: Processes) -> None:
+    def __init__(
+        self, request: TrainRequest, cache_dir: Path, device: str, processes: Processes
+    ) -> None:
         self.request = request
+        self.cache_dir = cache_dir
         self.processes = processes
         self.folder = RunDir(request.run_dir)
         self.model = build_model(request.recipe, device)
 
-    def run(self, on_step: Callable[[StepResult, int], None], progress: Progress) -> TrainReport:
+    def run(self, progress: Progress, on_step: Callable[[StepResult], None]) -> TrainReport:
         """Prepare the data, train what is left, save."""
         started = time.perf_counter()
         request = self.request
@@ -127,7 +143,7 @@ class _Training:
                 request.recipe,
                 self.model,
                 request.base_dir,
-                request.cache_dir,
+                self.cache_dir,
                 progress if self.processes.first else silent,
             )
         )
@@ -139,7 +155,14 @@ class _Training:
             first = self.processes.first_then_others(lambda: self._restore(trainer))
             mine = request.trackers if self.processes.first else ()
             track = stack.enter_context(open_trackers(mine, self.folder, first))
-            checkpoint, last = self._steps(trainer, first, stop, on_step, track)
+
+            def report(result: StepResult) -> None:
+                self.folder.append_log(result)
+                track(result)
+                progress("train", result.step, trainer.total_steps)
+                on_step(result)
+
+            checkpoint, last = self._steps(trainer, first, stop, report)
         seconds = time.perf_counter() - started
         return TrainReport(self.folder.path, checkpoint, trainer.total_steps, first, last, seconds)
 
@@ -171,8 +194,7 @@ class _Training:
         trainer: Trainer,
         first: int,
         stop: StopRequest,
-        on_step: Callable[[StepResult, int], None],
-        track: Callable[[StepResult], None],
+        report: Callable[[StepResult], None],
     ) -> tuple[Path, StepResult]:
         """Run the steps; return the last checkpoint and the last step."""
         recipe, run = self.request.recipe, self.folder
@@ -180,9 +202,7 @@ class _Training:
             last = result.step == trainer.total_steps
             due = result.step % recipe.training.checkpoint_every_steps == 0
             if self.processes.first:
-                run.append_log(result)
-                track(result)
-                on_step(result, trainer.total_steps)
+                report(result)
             # A signal that comes after this is all processes' business at the next step.
             wish = next(filter(None, self.processes.gather([stop.signal])), None)
             if due or last or wish is not None:
@@ -196,14 +216,15 @@ class _Training:
         return run.checkpoints / checkpoint_name(result.step), result
 
 
-def check_training(request: TrainRequest) -> str:
-    """Return what a training would do, after everything that can be checked before it."""
-    model = build_model(request.recipe, check_device(request.device))
+def _dry_run(request: TrainRequest, machine: Machine) -> TrainReport:
+    """Report what a training would do, after everything that can be checked before it."""
+    model = build_model(request.recipe, check_device(machine.device))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = num_parameters(model)
     if not isinstance(request.recipe.data, EventWorldStreamData):
-        dataset = recipe_dataset(request.recipe, request.base_dir, request.cache_dir)
+        dataset = recipe_dataset(request.recipe, request.base_dir, machine.cache_dir)
         count = f"{len(dataset.splits[TRAIN])} triplets"
     else:
         count = "a stream of triplets"
-    return f"would train {trained:,} of {total:,} parameters on {count} into {request.run_dir}"
+    plan = f"would train {trained:,} of {total:,} parameters on {count} into {request.run_dir}"
+    return TrainReport(request.run_dir, None, 0, 0, None, 0.0, plan)

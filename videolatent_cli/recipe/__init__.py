@@ -1,15 +1,16 @@
 """What a run is: schema, loading and identity of recipes. Never imports torch."""
 
 from videolatent_cli.recipe.load import load_recipe, parse_recipe
+from videolatent_cli.recipe.recipe import Recipe
 from videolatent_cli.recipe.resolved import (
     digest,
     is_same,
     provenance,
     recipe_hash,
     resolved,
+    stored_recipe,
     write_json,
 )
-from videolatent_cli.recipe.schema import Recipe
 
 __all__ = [
     "Recipe",
@@ -20,5 +21,6 @@ __all__ = [
     "provenance",
     "recipe_hash",
     "resolved",
+    "stored_recipe",
     "write_json",
 ]

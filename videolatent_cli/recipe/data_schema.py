@@ -13,7 +13,7 @@ class Section(BaseModel):
     )
 
 
-Seen = Literal["video", "ends", "shuffled", "nothing"]
+Visible = Literal["video", "endpoints", "shuffled", "none"]
 
 
 class MediaData(Section):
@@ -27,7 +27,7 @@ class MediaData(Section):
     target: Literal["answer", "rationale"] = "answer"
     """What is trained on: the answer, or the triplet's rationale and then the answer (the
     chain-of-thought baseline; needs `latent: null`)."""
-    seen: Seen = "video"
+    visible: Visible = "video"
     """What the model sees of each video. All but `video` are leak checks: its first and last frame
     group, its groups in random order, or nothing; such a model must not do better than guess."""
 

@@ -12,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from videolatent_cli.errors import RecipeError
 from videolatent_cli.recipe.data_schema import TripletsData
-from videolatent_cli.recipe.schema import Recipe
+from videolatent_cli.recipe.recipe import Recipe
 
 Location = tuple[str | int, ...]
 
@@ -167,7 +167,7 @@ def _what(problem: Any, location: Location = ()) -> str:  # noqa: ANN401
         case "value_error":
             return str(problem["ctx"]["error"])
         case "union_tag_invalid" | "union_tag_not_found":
-            got = problem["ctx"].get("tag", "nothing")
+            got = problem["ctx"].get("tag", "none")
             return f"type must be one of {', '.join(_data_models())}, got {got}"
     message = problem["msg"]
     return f"{message[:1].lower()}{message[1:]}, got {problem['input']!r}"

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from videolatent_cli.errors import RecipeError
-from videolatent_cli.recipe.schema import Recipe
+from videolatent_cli.errors import UsageError
+from videolatent_cli.recipe.recipe import Recipe
 
 
 def schema_of(key: str | None = None) -> dict[str, Any]:
     """Return the JSON schema of recipes, or of one section or field such as `loss`.
 
     Raises:
-        RecipeError: For a key that does not exist.
+        UsageError: For a key that does not exist.
     """
     whole = Recipe.model_json_schema()
     if key is None:
@@ -21,7 +21,7 @@ def schema_of(key: str | None = None) -> dict[str, Any]:
         found = next((o["properties"][part] for o in options if part in o["properties"]), None)
         if found is None:
             known = sorted({name for o in options for name in o["properties"]})
-            raise RecipeError(f"schema: no key '{key}'; at '{part}' choose of: {', '.join(known)}")
+            raise UsageError(f"schema: no key '{key}'; at '{part}' choose of: {', '.join(known)}")
         node = found
     return _resolved(node, whole) | {k: v for k, v in node.items() if k != "$ref"}
 
@@ -49,7 +49,7 @@ def reference_page(key: str | None = None) -> str:
     for name in names:
         node = whole["properties"].get(name)
         if node is None:
-            raise RecipeError(
+            raise UsageError(
                 f"schema: no key '{name}'; choose of: {', '.join(whole['properties'])}"
             )
         variants = _variants(node, whole)

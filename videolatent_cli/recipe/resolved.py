@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from videolatent_cli import __version__
 from videolatent_cli.recipe.data_schema import Section
-from videolatent_cli.recipe.schema import Recipe
+from videolatent_cli.recipe.recipe import Recipe
 
+_EARLIER_VISIBLE = {"ends": "endpoints", "nothing": "none"}
+"""Values of `data.visible` by their names before version 0.1.0, when it was `data.seen`."""
 _PACKAGES = ("torch", "transformers", "peft", "lancedb", "pyarrow", "av", "imageio-ffmpeg", "numpy")
 
 
@@ -37,14 +39,23 @@ def recipe_hash(recipe: Recipe) -> str:
     return digest(resolved(recipe))
 
 
-def is_same(recipe: Recipe, stored: dict[str, Any]) -> bool:
-    """Whether `stored` are the resolved values of this recipe, as this version reads them.
+def stored_recipe(values: dict[str, Any]) -> Recipe:
+    """Return the recipe of resolved values that this version or an earlier one wrote.
 
-    What an earlier version did not know has its default.
+    Fields that the earlier version lacked get their defaults; renamed ones keep their values.
     """
+    data = dict(values["data"])
+    if "seen" in data:
+        seen = data.pop("seen")
+        data["visible"] = _EARLIER_VISIBLE.get(seen, seen)
+    return Recipe.model_validate(values | {"data": data})
+
+
+def is_same(recipe: Recipe, stored: dict[str, Any]) -> bool:
+    """Whether `stored` are the resolved values of this recipe."""
     try:
-        return Recipe.model_validate(stored) == recipe
-    except ValidationError:
+        return stored_recipe(stored) == recipe
+    except (KeyError, ValidationError):
         return False
 
 

@@ -1,11 +1,10 @@
-"""What a run is: the sections of a recipe file, their bounds and their meaning."""
+"""The sections of a recipe: their fields, bounds and defaults."""
 
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from videolatent_cli.recipe.conflicts import conflicts
-from videolatent_cli.recipe.data_schema import Data, MediaData, Section, Seen
+from videolatent_cli.recipe.data_schema import Section
 
 
 class Video(Section):
@@ -195,41 +194,3 @@ class Cache(Section):
     for some families, needed where the tower learns), `none` decodes each time."""
     commit_videos: int = Field(32, ge=1)
     """Videos written at a time; what a kill can lose."""
-
-
-class Recipe(Section):
-    """A run, completely: the same recipe and the same data give the same model."""
-
-    version: Literal[1]
-    """Version of this file format."""
-    data: Data
-    """What is learned from."""
-    video: Video = Video()
-    """Which frames the model sees."""
-    backbone: Backbone = Backbone()
-    """The pretrained model."""
-    latent: Latent | None = Latent()
-    """The latent module; null: none."""
-    loss: Loss = Loss()
-    """The objectives."""
-    training: Training = Training()
-    """Optimisation."""
-    cache: Cache = Cache()
-    """What is kept of each video."""
-
-    @property
-    def writes_rationale(self) -> bool:
-        """Whether the model is trained to write its reasoning before the answer."""
-        return isinstance(self.data, MediaData) and self.data.target == "rationale"
-
-    @property
-    def seen(self) -> Seen:
-        """What the model sees of each video."""
-        return self.data.seen if isinstance(self.data, MediaData) else "video"
-
-    @model_validator(mode="after")
-    def _sections_agree(self) -> Self:
-        problems = conflicts(self)
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from videolatent_cli.errors import EnvironmentProblemError, RecipeError
+from videolatent_cli.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,8 @@ def write_playlist(path: Path, title: str, entries: Sequence[Entry]) -> None:
     """Write moments as M3U (players), EDL or OpenTimelineIO (editing programs), by the ending.
 
     Raises:
-        RecipeError: For any other ending.
-        EnvironmentProblemError: Where the package for EDL and OTIO is missing.
+        UsageError: For any other ending.
+        SetupError: Where the package for EDL and OTIO is missing.
     """
     if path.suffix in (".m3u", ".m3u8"):
         text = "".join(["#EXTM3U\n", *map(_m3u, entries)])
@@ -39,7 +39,7 @@ def write_playlist(path: Path, title: str, entries: Sequence[Entry]) -> None:
     elif path.suffix in (".edl", ".otio"):
         _write_timeline(path, title, entries)
     else:
-        raise RecipeError(f"--export: must end in .m3u, .edl or .otio, got '{path.name}'")
+        raise UsageError(f"--export: must end in .m3u, .edl or .otio, got '{path.name}'")
 
 
 def _m3u(entry: Entry) -> str:
@@ -57,7 +57,7 @@ def _write_timeline(path: Path, title: str, entries: Sequence[Entry]) -> None:
     try:
         import opentimelineio as otio
     except ImportError:
-        raise EnvironmentProblemError(
+        raise SetupError(
             f"--export: {path.suffix} needs OpenTimelineIO; pip install 'videolatent-cli[timeline]'"
         ) from None
     rate = _EDL_FPS if path.suffix == ".edl" else _OTIO_RATE

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from videolatent_cli.evaluation.evaluate import accuracy, difference
-from videolatent_cli.evaluation.probe import reasoning
+from videolatent_cli.evaluation.measure_latents import reasoning
 from videolatent_cli.report.page import Block, Heading, Picture, Table, Text
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from videolatent_cli.evaluation.ablation import Ablation
     from videolatent_cli.evaluation.diagnostics import Diagnostic
     from videolatent_cli.evaluation.evaluate import Judged
-    from videolatent_cli.evaluation.probe import Look, Probe
+    from videolatent_cli.evaluation.measure_latents import Look, Probe
 
 DIAGNOSTIC_COLUMNS = ("", "failure", "measured", "alarm when", "state", "remedy")
 

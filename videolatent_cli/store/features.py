@@ -14,8 +14,8 @@ import lancedb
 import numpy as np
 
 from videolatent_cli.errors import IncompatibleError
-from videolatent_cli.lock import locked
-from videolatent_cli.store.rows import (
+from videolatent_cli.runtime.lock import locked
+from videolatent_cli.store.feature_rows import (
     PLAIN_COLUMNS,
     SCHEMA,
     CachedVideo,

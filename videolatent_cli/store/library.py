@@ -16,13 +16,13 @@ from loguru import logger
 
 from videolatent_cli.errors import (
     DataError,
-    EnvironmentProblemError,
     IncompatibleError,
-    RecipeError,
+    SetupError,
+    UsageError,
     printable,
 )
-from videolatent_cli.lock import locked
 from videolatent_cli.recipe import digest
+from videolatent_cli.runtime.lock import locked
 from videolatent_cli.store.library_rows import (
     FILES,
     FileRow,
@@ -83,14 +83,14 @@ class Library:
         """Whether a folder holds a library, of any layout.
 
         Raises:
-            EnvironmentProblemError: Where an object store cannot be reached.
+            SetupError: Where an object store cannot be reached.
         """
         try:
             return (folder / MANIFEST).exists()
         except Exception as error:
             if isinstance(folder, Path):
                 raise
-            raise EnvironmentProblemError(
+            raise SetupError(
                 f"{folder}: the object store cannot be reached ({error}); look at its address and "
                 "at your credentials"
             ) from None
@@ -163,13 +163,13 @@ class Library:
         """Return the keys of the files that an SQL condition on their columns holds for.
 
         Raises:
-            RecipeError: Where LanceDB cannot read the condition.
+            UsageError: Where LanceDB cannot read the condition.
         """
         try:
             rows = self._files.search().where(condition).select(["key"]).limit(None).to_arrow()
         except (RuntimeError, ValueError, OSError) as error:
             reason = str(error).split(" Valid fields")[0].splitlines()[0]
-            raise RecipeError(
+            raise UsageError(
                 f"--where: cannot be used, got '{condition}' ({reason}); columns are "
                 f"{', '.join(FILES.names)}"
             ) from None

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from videolatent_cli.store.fingerprint import Window
 
-VERSION = 2
+VERSION = 3
 """Of the layout: a newer library is refused, an older one is brought up to date."""
 
 State = Literal["pending", "indexed", "failed", "vanished"]
@@ -40,7 +39,7 @@ FILES = pa.schema(
         pa.field("duration_seconds", pa.float64()),
         pa.field("state", pa.string()),
         pa.field("reason", pa.string()),
-        pa.field("beside", pa.string()),
+        pa.field("subtitles_digest", pa.string()),
         pa.field("notes", pa.string()),
     ]
 )
@@ -54,9 +53,9 @@ def segments_schema(dim: int) -> pa.Schema:
             pa.field("content_id", pa.string()),
             pa.field("start_seconds", pa.float64()),
             pa.field("end_seconds", pa.float64()),
-            pa.field("whole", pa.bool_()),
+            pa.field("is_whole_video", pa.bool_()),
             pa.field("description", pa.string()),
-            pa.field("said", pa.string()),
+            pa.field("transcript", pa.string()),
             pa.field("text", pa.string()),
             pa.field("thumbnail", pa.binary()),
             pa.field("vector", pa.list_(pa.float32(), dim)),
@@ -79,7 +78,7 @@ class FileRow:
     duration_seconds: float = 0.0
     reason: str = ""
     """What is wrong with a file that failed."""
-    beside: str = ""
+    subtitles_digest: str = ""
     """Digest of the subtitle files that lie beside it; empty without any."""
     notes: str = ""
     """What the user says of the file, a JSON object; empty without any."""
@@ -107,11 +106,11 @@ class SegmentRow:
     content_id: str
     start_seconds: float
     end_seconds: float
-    whole: bool
+    is_whole_video: bool
     """Whether it is all of the video: its features are then those of the whole video."""
     description: str
     """What the model sees in it."""
-    said: str
+    transcript: str
     """Its subtitles."""
     text: str
     """All that is searched by words."""
@@ -121,9 +120,9 @@ class SegmentRow:
     """JPEG; None where the video was cached before, and so not decoded again."""
 
     @property
-    def window(self) -> Window:
+    def window(self) -> tuple[float | None, float | None]:
         """The part as a clip's window."""
-        return (None, None) if self.whole else (self.start_seconds, self.end_seconds)
+        return (None, None) if self.is_whole_video else (self.start_seconds, self.end_seconds)
 
     @property
     def key(self) -> str:
@@ -253,5 +252,5 @@ class Hit:
     """A segment that was found."""
 
     segment: SegmentRow
-    alike: tuple[SegmentRow, ...] = field(default=())
+    near_duplicates: tuple[SegmentRow, ...] = field(default=())
     """Further hits that show nearly the same."""

@@ -1,4 +1,4 @@
-"""Libraries of an older layout, brought up to date: tables are copied, then the manifest swaps."""
+"""Bring libraries of older layouts up to date: copy the tables, then replace the manifest."""
 
 from __future__ import annotations
 
@@ -19,22 +19,29 @@ from videolatent_cli.store.library_rows import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+_EARLIER_NAMES = {
+    "transcript": "said",
+    "is_whole_video": "whole",
+    "subtitles_digest": "beside",
+}
+"""Column names of layout 3 and what layouts 1 and 2 called them."""
+
 
 def migrate(folder: Path) -> bool:
-    """Bring a library to this program's layout; whether there was anything to do.
+    """Bring a library to the current layout; return whether there was anything to do.
 
-    Killed at any moment, it leaves the old library or the new one. The caller holds the lock.
+    A kill at any moment leaves either the old library or the new one. The caller holds the lock.
 
     Raises:
-        IncompatibleError: Where a newer program wrote it.
+        IncompatibleError: If a newer program wrote the library.
     """
     path = folder / MANIFEST
     stored = read_manifest(path)
     if stored["version"] >= VERSION:
         return False
-    manifest = _second(stored)
+    manifest = _current(stored)
     database = lancedb.connect(str(folder / DATABASE))
-    new = (manifest.files_table, manifest.segments_table)  # half-made, where a run was killed
+    new = (manifest.files_table, manifest.segments_table)  # half-made if an earlier run was killed
     old = [name for name in database.list_tables().tables if name not in new]
     files, segments = (next(n for n in old if n.startswith(part)) for part in ("files", "segments"))
     _copy(database, files, manifest.files_table, FILES)
@@ -45,19 +52,28 @@ def migrate(folder: Path) -> bool:
     return True
 
 
-def _second(stored: dict[str, Any]) -> Manifest:
-    """Return a manifest of layout 1 as one of layout 2: the embedder has a name of its own."""
-    embedder, _, descriptions = stored["embedder"].partition(" of descriptions by ")
-    own = {"descriptions": descriptions, "embedder": embedder, "embedder_spec": "lexical"}
-    return Manifest.of(stored | own | {"version": 2})
+def _current(stored: dict[str, Any]) -> Manifest:
+    """Return the manifest of an older layout as one of the current layout.
+
+    Layout 2 gave the embedder a name of its own; layout 3 renamed columns.
+    """
+    if stored["version"] == 1:
+        embedder, _, descriptions = stored["embedder"].partition(" of descriptions by ")
+        stored |= {"descriptions": descriptions, "embedder": embedder, "embedder_spec": "lexical"}
+    return Manifest.of(stored | {"version": VERSION})
 
 
 def _copy(database: Any, source: str, target: str, schema: pa.Schema) -> None:  # noqa: ANN401 - lancedb's
-    """Copy a table, some rows at a time; columns that it lacks are empty texts."""
+    """Copy a table batch by batch; text columns that the source lacks become empty."""
     copy = database.create_table(target, schema=schema, mode="overwrite")
     for batch in database.open_table(source).search().limit(None).to_batches():
-        columns = [
-            batch[name] if name in batch.schema.names else pa.array([""] * len(batch))
-            for name in schema.names
-        ]
+        columns = [_column(batch, name) for name in schema.names]
         copy.add(pa.Table.from_arrays(columns, schema=schema))
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Return a column by its current or earlier name."""
+    for known in (name, _EARLIER_NAMES.get(name)):
+        if known in batch.schema.names:
+            return batch[known]
+    return pa.array([""] * len(batch))

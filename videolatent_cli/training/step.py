@@ -23,8 +23,8 @@ from videolatent_cli.objectives import (
 
 if TYPE_CHECKING:
     from videolatent_cli.model.batch import Batch
-    from videolatent_cli.model.videolatent import Pass, VideoLatent
-    from videolatent_cli.recipe.schema import Recipe
+    from videolatent_cli.model.videolatent import ForwardOutput, VideoLatent
+    from videolatent_cli.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class SelfForcing(nn.Module):
 
     def forward(self, batch: Batch, weights: LossWeights) -> StepLosses:
         """Return the losses of a micro batch that is on the model's device."""
-        out: Pass = self.model(
+        out: ForwardOutput = self.model(
             batch,
             teacher=self.teacher if weights.alignment else None,
             layers=self.layers,

@@ -1,41 +1,32 @@
-"""Short clips cut out of videos."""
+"""A video file, or a part of one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import ffmpeg
-
-from videolatent_cli.errors import VideoError
-from videolatent_cli.video.ffmpeg import INPUT, execute, last_words
+from videolatent_cli.video.info import content_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONTEXT_SECONDS = 1.0
-"""What a clip shows before and after its moment."""
+
+Window = tuple[float | None, float | None]
 
 
-def cut_clip(
-    path: Path, start_seconds: float, end_seconds: float, out: Path, timeout_seconds: float = 300.0
-) -> None:
-    """Write a part of a video, with a second around it and its sound, as H.264.
+@dataclass(frozen=True)
+class Clip:
+    """A video file, or a part of it; clips of the same part of the same file are equal."""
 
-    Raises:
-        VideoError: Where ffmpeg cannot cut it.
-    """
-    begin = max(0.0, start_seconds - CONTEXT_SECONDS)
-    length = end_seconds + CONTEXT_SECONDS - begin
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f"{out.stem}.part{out.suffix}")
-    node = ffmpeg.output(
-        ffmpeg.input(INPUT, ss=f"{begin:.3f}", t=f"{length:.3f}"),
-        f"file:{part}",
-        sn=None,
-        pix_fmt="yuv420p",
-        vf="pad=ceil(iw/2)*2:ceil(ih/2)*2",
-    ).overwrite_output()
-    _, log = execute(node, path, timeout_seconds)
-    if not part.exists() or not part.stat().st_size:
-        raise VideoError(f"{path}: no clip can be cut at {start_seconds:.2f} s{last_words(log)}")
-    part.replace(out)
+    path: Path
+    window: Window = (None, None)
+    content_id: str = field(default="", compare=False)
+    """The content that is meant; empty: what the file holds at the moment."""
+
+    def pinned(self) -> Clip:
+        """Return the clip of a content: from now on the file may change or go.
+
+        Raises:
+            VideoError: Where the file is missing.
+        """
+        return self if self.content_id else replace(self, content_id=content_id(self.path))

@@ -21,7 +21,7 @@ import numpy as np
 from videolatent_cli.errors import VideoError
 from videolatent_cli.video.ffmpeg import INPUT, execute, last_words, reported_times
 from videolatent_cli.video.frames import FrameBatch
-from videolatent_cli.video.probe import VideoInfo, opened, packet_times, probe, usual_gap
+from videolatent_cli.video.info import VideoInfo, opened, packet_times, read_info, usual_gap
 from videolatent_cli.video.resize import resized, scaled
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def decode_frames(
     Raises:
         VideoError: Where the file cannot give exactly these frames.
     """
-    info = info or probe(path)
+    info = info or read_info(path)
     start, end = window[0] or 0.0, window[1] or info.duration_seconds
     if start >= info.duration_seconds:
         raise VideoError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ffmpeg
 import imageio_ffmpeg
 
-from videolatent_cli.errors import EnvironmentProblemError, VideoError
+from videolatent_cli.errors import SetupError, VideoError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,20 +27,20 @@ def ffmpeg_binary() -> str:
     """Return the ffmpeg program: `VL_FFMPEG`, else imageio-ffmpeg's, else the one on PATH.
 
     Raises:
-        EnvironmentProblemError: Where there is none.
+        SetupError: Where there is none.
     """
     named = os.environ.get("VL_FFMPEG")
     if named:
         found = shutil.which(named)
         if found is None:
-            raise EnvironmentProblemError(f"VL_FFMPEG: no program there, got '{named}'; unset it")
+            raise SetupError(f"VL_FFMPEG: no program there, got '{named}'; unset it")
         return found
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:
         found = shutil.which("ffmpeg")
         if found is None:
-            raise EnvironmentProblemError(
+            raise SetupError(
                 "ffmpeg: not found; pip install imageio-ffmpeg, or set VL_FFMPEG"
             ) from None
         return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videolatent_cli.errors import EnvironmentProblemError
+from videolatent_cli.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ def resized(
         by: Filter, as in `Resizing`.
 
     Raises:
-        EnvironmentProblemError: Where this torch has no such filter.
+        SetupError: Where this torch has no such filter.
     """
     import torch  # heavy, and only this way of resizing needs it
 
@@ -71,7 +71,7 @@ def resized(
         try:
             data = torch.nn.functional.interpolate(data, (height, width), mode=by, antialias=True)
         except (NotImplementedError, ValueError):
-            raise EnvironmentProblemError(
+            raise SetupError(
                 f"video.resize: torch {torch.__version__} cannot resize by the filter of this "
                 f"backbone, got '{by}'; pip install -U torch, or use video.resize: ffmpeg"
             ) from None

@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from videolatent_cli.errors import VideoError
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.probe import probe
+from videolatent_cli.video.info import read_info
 from videolatent_cli.video.sampling import SamplingSpec
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def picture_of(path: Path) -> bytes:
         with Image.open(path):
             return path.read_bytes()
     except UnidentifiedImageError:
-        return moment_thumbnail(path, 0.0, probe(path).duration_seconds)
+        return moment_thumbnail(path, 0.0, read_info(path).duration_seconds)
 
 
 def jpeg(frame: NDArray[np.uint8]) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from videolatent_cli.data.eventworld.questions import (
     ANSWERS,
-    Question,
+    WorldQuestion,
     all_questions,
     descriptions,
 )
@@ -25,7 +25,7 @@ class Balance:
         self.families = frozenset(families)
         self._seen: Counter[tuple[str, str]] = Counter()
 
-    def accept(self, question: Question) -> bool:
+    def accept(self, question: WorldQuestion) -> bool:
         """Count the question and return True, or return False where it would unbalance."""
         family = question.family
         if family not in self.families:
@@ -36,14 +36,14 @@ class Balance:
         self._seen[family, question.answer] += 1
         return True
 
-    def pick(self, world: World, limit: int) -> list[Question]:
+    def pick(self, world: World, limit: int) -> list[WorldQuestion]:
         """Return at most `limit` accepted questions of a world.
 
         Descriptions that are wanted come first, then the other families in random order.
         """
         draw = Draw(ROOT_SEED, SPLITS[world.split].stream, world.index, 2)
         picked = [q for q in descriptions(world) if q.family in self.families][:limit]
-        by_family: dict[str, list[Question]] = {}
+        by_family: dict[str, list[WorldQuestion]] = {}
         for question in draw.shuffled(all_questions(world)):
             by_family.setdefault(question.family, []).append(question)
         turns = draw.shuffled(sorted(by_family))

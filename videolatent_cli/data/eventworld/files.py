@@ -11,7 +11,7 @@ from videolatent_cli.data.eventworld.render import FPS, SIZE_PX, render
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets, video_name
 from videolatent_cli.data.eventworld.world import make_world
 from videolatent_cli.data.records import write_records
-from videolatent_cli.errors import EnvironmentProblemError
+from videolatent_cli.errors import SetupError
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _encode(path: Path, split: str, index: int) -> None:
     done = subprocess.run(command, input=frames, capture_output=True, timeout=120, check=False)
     if done.returncode:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise EnvironmentProblemError(
+        raise SetupError(
             f"{path}: ffmpeg cannot encode H.264 ({''.join(words)}); unset VL_FFMPEG or install "
             "an ffmpeg with libx264"
         )

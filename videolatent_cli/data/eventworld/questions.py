@@ -56,7 +56,7 @@ FAMILIES_3_HOPS_AND_MORE = tuple(f for f, hops in HOPS.items() if hops >= 3)
 
 
 @dataclass(frozen=True)
-class Question:
+class WorldQuestion:
     """One question about one world, with what a baseline or a check may want to know of it."""
 
     family: str
@@ -80,7 +80,7 @@ def is_held_out_program(anchor: str, relation: str, query: str) -> bool:
     return place % 4 == 0
 
 
-def all_questions(world: World) -> list[Question]:
+def all_questions(world: World) -> list[WorldQuestion]:
     """Return every question of this world that its split allows, in a fixed order."""
     rules = SPLITS[world.split]
     questions = [*_relational(world)]
@@ -91,13 +91,15 @@ def all_questions(world: World) -> list[Question]:
     return [q for q in questions if q.answer in ANSWERS[q.family]]
 
 
-def descriptions(world: World) -> list[Question]:
+def descriptions(world: World) -> list[WorldQuestion]:
     """Return the dense descriptions of a world."""
     events = " ; ".join(describe(world, event) for event in world.events)
     return [
-        Question("describe_events", "List the events.", events, "list(events)"),
-        Question("describe_start", "List the objects.", _places(world, 0), "list(start)"),
-        Question("describe_end", "List the objects at the end.", _places(world, -1), "list(end)"),
+        WorldQuestion("describe_events", "List the events.", events, "list(events)"),
+        WorldQuestion("describe_start", "List the objects.", _places(world, 0), "list(start)"),
+        WorldQuestion(
+            "describe_end", "List the objects at the end.", _places(world, -1), "list(end)"
+        ),
     ]
 
 
@@ -134,16 +136,16 @@ def _only_mover(event: Event) -> int | None:
     return movers[0] if len(movers) == 1 else None
 
 
-def _perception(world: World) -> Iterator[Question]:
+def _perception(world: World) -> Iterator[WorldQuestion]:
     """Questions of one hop: read one event or one moment."""
     for family, moment in (("count_start", 0), ("count_end", -1)):
         text = f"How many objects are there at the {'end' if moment else 'start'}?"
-        yield Question(family, text, str(world.states[moment].visible()), f"count({moment})")
+        yield WorldQuestion(family, text, str(world.states[moment].visible()), f"count({moment})")
     for who, event in _moved_once(world):
         if event.direction is not None:
             text = f"Where did the {world.objects[who]} go?"
             program = f"direction(move({world.objects[who]}))"
-            yield Question("direction", text, event.direction, program, (who,), (event.slot,))
+            yield WorldQuestion("direction", text, event.direction, program, (who,), (event.slot,))
     happened = {"appear": "appeared", "vanish": "vanished", "cover": "covered", "hit": "hit_who"}
     for kind, family in happened.items():
         events = [event for event in world.events if event.type == kind]
@@ -154,7 +156,7 @@ def _perception(world: World) -> Iterator[Question]:
             verb = {"covered": "was covered", "hit_who": "was hit"}.get(family, family)
             color = world.objects[who].color
             text, program = f"Which color {verb}?", f"color(the {kind})"
-            yield Question(family, text, color, program, (who,), (event.slot,))
+            yield WorldQuestion(family, text, color, program, (who,), (event.slot,))
 
 
 def _moved_once(world: World) -> Iterator[tuple[int, Event]]:
@@ -166,7 +168,7 @@ def _moved_once(world: World) -> Iterator[tuple[int, Event]]:
             yield who, mine[0]
 
 
-def _order(world: World) -> Iterator[Question]:
+def _order(world: World) -> Iterator[WorldQuestion]:
     """Questions of two hops: order and number of movements."""
     moves = _moves(world)
     for family, place in (("first_mover", 0), ("last_mover", -1)):
@@ -174,15 +176,15 @@ def _order(world: World) -> Iterator[Question]:
         if who is not None:
             text = f"Which color moved {family.split('_')[0]}?"
             color, slot = world.objects[who].color, moves[place].slot
-            yield Question(family, text, color, f"color({family})", (who,), (slot,))
+            yield WorldQuestion(family, text, color, f"color({family})", (who,), (slot,))
     times = Counter(who for event in moves for who in event.movers())
     slots = tuple(event.slot for event in moves)
     text = "How many different objects moved?"
-    yield Question("count_moved", text, str(len(times)), "count(set(movers))", (), slots)
+    yield WorldQuestion("count_moved", text, str(len(times)), "count(set(movers))", (), slots)
     for who, kind in enumerate(world.objects):
         text, program = f"How many times did the {kind} move?", f"count(moves({kind}))"
         mine = tuple(event.slot for event in moves if who in event.movers())
-        yield Question("count_moves_of", text, str(times[who]), program, (who,), mine)
+        yield WorldQuestion("count_moves_of", text, str(times[who]), program, (who,), mine)
     once = list(_moved_once(world))
     for who, event in once:
         for other, later in once:
@@ -191,7 +193,9 @@ def _order(world: World) -> Iterator[Question]:
                 text = f"Did the {a} move before the {b}?"
                 answer = "yes" if event.slot < later.slot else "no"
                 slots = (event.slot, later.slot)
-                yield Question("before", text, answer, f"before({a}, {b})", (who, other), slots)
+                yield WorldQuestion(
+                    "before", text, answer, f"before({a}, {b})", (who, other), slots
+                )
 
 
 def _anchors(world: World) -> Iterator[tuple[str, str, Event, tuple[int, ...]]]:
@@ -225,7 +229,7 @@ def _query(world: World, event: Event, query: str) -> str | None:
     return None if who is None else str(getattr(world.objects[who], query))
 
 
-def _relational(world: World) -> Iterator[Question]:
+def _relational(world: World) -> Iterator[WorldQuestion]:
     """Questions of three and four hops: query(relation(anchor))."""
     wanted = SPLITS[world.split].held_out_programs
     for anchor, clause, event, named in _anchors(world):
@@ -241,10 +245,10 @@ def _relational(world: World) -> Iterator[Question]:
                 program = f"{query}({relation}({anchor}))"
                 about, slots = (*named, *found.movers()), (event.slot, found.slot)
                 text = _ask(query, f"right {relation} {clause}")
-                yield Question(family, text, answer, program, about, slots)
+                yield WorldQuestion(family, text, answer, program, about, slots)
 
 
-def _chains(world: World) -> Iterator[Question]:
+def _chains(world: World) -> Iterator[WorldQuestion]:
     """Questions of five hops: query(after(after(anchor)))."""
     for who, event in _moved_once(world):
         middle = _step(world, event, "after")
@@ -256,7 +260,7 @@ def _chains(world: World) -> Iterator[Question]:
             if answer is not None:
                 clause = f"right after the object that moved right after the {world.objects[who]}"
                 about = (who, *middle.movers(), *found.movers())
-                yield Question(
+                yield WorldQuestion(
                     f"chain_{query}",
                     _ask(query, f"{clause} moved"),
                     answer,

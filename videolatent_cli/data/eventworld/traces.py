@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from videolatent_cli.data.eventworld.questions import Question, describe
+from videolatent_cli.data.eventworld.questions import WorldQuestion, describe
 from videolatent_cli.data.eventworld.world import (
     COLORS,
     DIRECTIONS,
@@ -16,7 +16,7 @@ from videolatent_cli.data.eventworld.world import (
 TraceKind = Literal["full", "short", "noisy"]
 
 
-def trace(world: World, question: Question, kind: TraceKind, noise: float = 0.2) -> str:
+def trace(world: World, question: WorldQuestion, kind: TraceKind, noise: float = 0.2) -> str:
     """Return the reasoning in words, ending in `so ANSWER`.
 
     `full` lists every event and then those that the program reads, `short` only the latter, and

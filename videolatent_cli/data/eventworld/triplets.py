@@ -10,7 +10,7 @@ from videolatent_cli.data.eventworld.questions import (
     FAMILIES_3_HOPS_AND_MORE,
     FAMILIES_UP_TO_2_HOPS,
     HOPS,
-    Question,
+    WorldQuestion,
 )
 from videolatent_cli.data.eventworld.render import FPS
 from videolatent_cli.data.eventworld.traces import TraceKind, trace
@@ -94,14 +94,16 @@ def eventworld_triplets(
     return pairs
 
 
-def _options(question: Question, draw: Draw) -> list[str]:
+def _options(question: WorldQuestion, draw: Draw) -> list[str]:
     """Return two to six options in random order, the answer among them."""
     wrong = [answer for answer in ANSWERS[question.family] if answer != question.answer]
     count = 1 + draw.below(min(len(wrong), 5))
     return draw.shuffled([question.answer, *draw.shuffled(wrong)[:count]])
 
 
-def _triplet(world: World, question: Question, number: int, options: list[str] | None) -> Triplet:
+def _triplet(
+    world: World, question: WorldQuestion, number: int, options: list[str] | None
+) -> Triplet:
     """Return one question as a triplet; the window of the deciding event goes into `meta`."""
     meta: dict[str, object] = {
         "spec_version": SPEC_VERSION,

@@ -66,7 +66,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class State:
+class WorldState:
     """Where everything is at one moment: a cell per object (None: not there), and the lid."""
 
     cells: tuple[int | None, ...]
@@ -86,7 +86,7 @@ class World:
     split: str
     index: int
     objects: tuple[Kind, ...]
-    states: tuple[State, ...]
+    states: tuple[WorldState, ...]
     """States before the first event and after each event."""
     events: tuple[Event, ...]
 
@@ -174,7 +174,7 @@ def _try_world(split: str, index: int, rules: Split, draw: Draw) -> World | None
     cells: list[int | None] = list(draw.shuffled(list(range(GRID * GRID)))[: len(objects)])
     if draw.below(2):
         cells[draw.below(len(cells))] = None
-    states = [State(tuple(cells))]
+    states = [WorldState(tuple(cells))]
     events: list[Event] = []
     for slot in range(draw.choice(rules.num_events)):
         last = events[-1:]
@@ -204,7 +204,7 @@ def neighbour(cell: int, direction: str) -> int | None:
     return y * GRID + x if 0 <= x < GRID and 0 <= y < GRID else None
 
 
-_Candidate = tuple[float, tuple[Event, State]]
+_Candidate = tuple[float, tuple[Event, WorldState]]
 """Weight, and the event with the state after it."""
 
 
@@ -213,7 +213,7 @@ class _Moment:
     """A slot that waits for its event."""
 
     slot: int
-    state: State
+    state: WorldState
     busy: frozenset[int | None]
     """Objects of the event before: nobody acts in two consecutive events, so that "next" and
     "previous" are never ambiguous."""
@@ -233,12 +233,12 @@ class _Moment:
         moved: dict[int, int | None],
         patient: int | None = None,
         direction: str | None = None,
-    ) -> tuple[Event, State]:
+    ) -> tuple[Event, WorldState]:
         """Return an event of this slot and the state after it."""
         start = LEAD_FRAMES + FRAMES_PER_EVENT * self.slot
         end = start + FRAMES_PER_EVENT - 1
         state = self.state
-        after = State(
+        after = WorldState(
             tuple(moved.get(who, cell) for who, cell in enumerate(state.cells)),
             actor if kind == "cover" else state.covered,
             state.vanished | {actor} if kind == "vanish" else state.vanished,

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from videolatent_cli.data.cross_video import CrossQuestion, cross_question
-from videolatent_cli.errors import RecipeError
-from videolatent_cli.pipeline.answering import (
+from videolatent_cli.errors import UsageError
+from videolatent_cli.pipeline.answering.answerer import (
     Answered,
     Answerer,
+    AnswerOptions,
     Question,
-    Style,
     unanswered,
 )
-from videolatent_cli.pipeline.evidence import evidence_sheet
-from videolatent_cli.pipeline.library.across import answer_across, load_moments
+from videolatent_cli.pipeline.answering.evidence import evidence_sheet
+from videolatent_cli.pipeline.library.ask_many import (
+    CrossQuestion,
+    answer_per_video,
+    cross_question,
+    load_moments,
+)
 from videolatent_cli.pipeline.library.search import LibrarySearch, Moment, SearchRequest
-from videolatent_cli.pipeline.models import TrainedModel, open_model
-from videolatent_cli.store import FeatureCache
+from videolatent_cli.pipeline.runs.trained_model import TrainedModel
 from videolatent_cli.store.library import Library
 from videolatent_cli.video.sheet import write_sheet
 
@@ -28,14 +31,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from videolatent_cli.model.source import VideoSource
-    from videolatent_cli.pipeline.answering import LoadedClip
-    from videolatent_cli.pipeline.documents import Answer
+    from videolatent_cli.pipeline.answering.answer import Answer
+    from videolatent_cli.pipeline.answering.answerer import LoadedClip
 
 _LEAST_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True)
-class LibraryStyle:
+class LibraryOptions:
     """How a library is asked."""
 
     count: int = 5
@@ -46,7 +49,11 @@ class LibraryStyle:
     """Score from which a moment counts as found; None: what the embedder says."""
     under: str = ""
     where: str | None = None
-    style: Style = field(default_factory=Style)
+
+    @property
+    def selects(self) -> bool:
+        """Whether only a part of the library is asked."""
+        return bool(self.under) or self.where is not None or self.min_score is not None
 
 
 @dataclass(frozen=True)
@@ -68,15 +75,20 @@ class LibraryAsker:
     """Answers questions from a library with one trained model."""
 
     def __init__(
-        self, library: Library, trained: TrainedModel, source: VideoSource, how: LibraryStyle
+        self,
+        library: Library,
+        trained: TrainedModel,
+        source: VideoSource,
+        options: LibraryOptions,
+        answer_options: AnswerOptions,
     ) -> None:
         library.check(sampling=trained.checkpoint.sampling.hash, fingerprint=source.fingerprint)
         self._library = library
         self._finder = LibrarySearch(library)
         self._trained = trained
         self._source = source
-        self._answerer = Answerer(trained, how.style)
-        self._how = how
+        self._answerer = Answerer(trained, answer_options)
+        self._options = options
 
     def answer(self, question: Question, sheet: Path | None = None) -> Answer:
         """Return the answer that the moments found speak for most; `not_found` where there is none.
@@ -85,17 +97,17 @@ class LibraryAsker:
         score, equal answers together; the evidence is that of the moments that agree.
 
         Raises:
-            RecipeError: Where a sheet of many videos is asked for.
+            UsageError: Where a sheet of many videos is asked for.
         """
         request = self._search(question)
         cross = cross_question(question.text) if not question.choices else None
         if cross is not None and sheet is not None:
-            raise RecipeError(
+            raise UsageError(
                 f"--sheet: draws one video, got a question about many ('{question.text}'); "
                 "use --clips"
             )
         if cross is not None:
-            return self._answer_across(question, cross, request)
+            return self._answer_per_video(question, cross, request)
         moments = self._finder.find(request)
         if not moments:
             return self._not_found(question, request)
@@ -111,15 +123,15 @@ class LibraryAsker:
             self._write_sheet(agreeing[0], sheet)
         return _combined(agreeing)
 
-    def _answer_across(
+    def _answer_per_video(
         self, question: Question, cross: CrossQuestion, request: SearchRequest
     ) -> Answer:
         """Return the answer to a question about many videos."""
-        request = replace(request, query=cross.each, count=self._how.most)
+        request = replace(request, query=cross.each, count=self._options.most)
         found = self._finder.candidates(request)
         if not found:
             return self._not_found(question, request)
-        answer = answer_across(question, cross, found, self._source, self._answerer)
+        answer = answer_per_video(question, cross, found, self._source, self._answerer)
         asked = f"asked {len(found)} of {len(self._library.segments)} segments: {cross.each}"
         return answer.model_copy(update={"warnings": [asked, *answer.warnings]})
 
@@ -133,14 +145,16 @@ class LibraryAsker:
 
     def _search(self, question: Question) -> SearchRequest:
         """Return how the moments of a question are found."""
-        how = self._how
-        least = self._finder.embedder.least_score if how.min_score is None else how.min_score
+        options = self._options
+        least = (
+            self._finder.embedder.least_score if options.min_score is None else options.min_score
+        )
         return SearchRequest(
             question.text,
             self._library.folder,
-            how.count,
-            under=how.under,
-            where=how.where,
+            options.count,
+            under=options.under,
+            where=options.where,
             min_score=least,
         )
 
@@ -173,33 +187,3 @@ def _combined(agreeing: Sequence[_Candidate]) -> Answer:
             "cache_hit": all(answer.cache_hit for answer in answers),
         }
     )
-
-
-def ask_library(
-    folder: Path,
-    question: Question,
-    how: LibraryStyle,
-    run: Path | None,
-    cache_dir: Path,
-    device: str = "auto",
-    sheet: Path | None = None,
-) -> Answer:
-    """Return the answer of a library to one question.
-
-    Args:
-        folder: The library.
-        question: What to ask.
-        how: How moments are found and asked.
-        run: Run folder; None: the newest, else the embedded model.
-        cache_dir: Folder of caches.
-        device: A torch device, or `auto`.
-        sheet: Where to write a contact sheet of the best moment.
-
-    Raises:
-        DataError: Where there is no library.
-        IncompatibleError: Where the model sees videos in another way than the library.
-    """
-    library = Library.open(folder)
-    trained = open_model(run, device)
-    source = trained.source(FeatureCache(cache_dir))
-    return LibraryAsker(library, trained, source, how).answer(question, sheet)

@@ -7,55 +7,30 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videolatent_cli.data.notes import read_notes
-from videolatent_cli.errors import printable
-from videolatent_cli.pipeline.interrupt import StopRequest
-from videolatent_cli.pipeline.library.embedding import full_spec
-from videolatent_cli.pipeline.library.survey import survey
-from videolatent_cli.pipeline.progress import Progress, silent
+from loguru import logger
+
+from videolatent_cli.errors import SetupError, printable
+from videolatent_cli.pipeline.library.embedders.base import full_spec
+from videolatent_cli.pipeline.library.notes import read_notes
+from videolatent_cli.pipeline.library.scan import SUBTITLE_SUFFIXES, is_wanted, scan
+from videolatent_cli.pipeline.library.segmenting import parse_segments
+from videolatent_cli.runtime.interrupt import StopRequest
+from videolatent_cli.runtime.machine import Machine
+from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
+    from watchfiles import Change
+
+    from videolatent_cli.pipeline.library.scan import IndexRequest
+    from videolatent_cli.pipeline.library.segmenting import SegmentRule
     from videolatent_cli.store.library_rows import FileRow
-    from videolatent_cli.video.segments import SegmentRule
-
-
-@dataclass(frozen=True)
-class IndexRequest:
-    """What to index, and how."""
-
-    paths: tuple[Path, ...]
-    """Folders, or single files."""
-    library: Path
-    segments: SegmentRule
-    embedder: str | None = None
-    """What makes search vectors; None: what the library has, `lexical` in a new one."""
-    speech: Path | None = None
-    """Folder of a faster-whisper model for videos without subtitles; None: as the library does."""
-    metadata: Path | None = None
-    """Records with a column `video` and any others, which are searched too."""
-    include: str | None = None
-    """Pattern of file names in place of the known endings."""
-    jobs: int = 2
-    """Files that are decoded at a time."""
-    workers: int | None = None
-    """Processes on a Ray cluster; None: this process alone."""
-    prune: bool = False
-    """Forget files that have gone."""
-    retry_failed: bool = False
-    wait: bool = False
-    """Wait for another writer of the library in place of giving up."""
-
-    @property
-    def speech_name(self) -> str:
-        """What a library says of `speech`."""
-        return str(self.speech.absolute()) if self.speech is not None else ""
 
 
 @dataclass(frozen=True)
@@ -79,12 +54,21 @@ class IndexReport:
         return {"schema": "vl.index/1", **vars(self), "library": str(self.library)}
 
 
+def index_passes(
+    request: IndexRequest, machine: Machine = Machine(), progress: Progress = silent
+) -> Iterator[IndexReport]:
+    """Yield the report of one pass over the folders, and with `watch` of each further pass.
+
+    Args and errors are those of `index`.
+    """
+    changed = changes(request) if request.watch else iter(())
+    yield index(request, machine, progress)
+    for _ in changed:
+        yield index(request, machine, progress)
+
+
 def index(
-    request: IndexRequest,
-    run: Path | None,
-    cache_dir: Path,
-    device: str = "auto",
-    progress: Progress = silent,
+    request: IndexRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> IndexReport:
     """Bring a library up to date with some folders.
 
@@ -93,9 +77,7 @@ def index(
 
     Args:
         request: What to index.
-        run: Run whose sampling contract and backbone are used; None: the newest, else the embedded.
-        cache_dir: Folder of caches: features go there, and are not made again if they are there.
-        device: A torch device, or `auto`.
+        machine: Folder of caches, which keeps the features, and torch device.
         progress: Called with (what, done, total).
 
     Raises:
@@ -105,9 +87,10 @@ def index(
         InterruptedRunError: After Ctrl-C; what is indexed is kept.
     """
     started = time.perf_counter()
+    rule = parse_segments(request.segments)
     with writing(request.library, wait=request.wait), StopRequest() as stop:
-        library = _up_to_date(request)
-        found = survey(
+        library = _up_to_date(request, rule)
+        found = scan(
             request.paths,
             request.include,
             library.manifest.roots if library is not None else (),
@@ -119,7 +102,7 @@ def index(
         if found.todo:
             from videolatent_cli.pipeline.library.indexer import open_indexer
 
-            with open_indexer(request, run, cache_dir, device, library) as indexer:
+            with open_indexer(request, rule, machine, library) as indexer:
                 library = indexer.library
                 rows = indexer.index(found, stop, progress)
         assert library is not None, "a new library has something to do"
@@ -138,13 +121,13 @@ def index(
     )
 
 
-def _up_to_date(request: IndexRequest) -> Library | None:
+def _up_to_date(request: IndexRequest, rule: SegmentRule) -> Library | None:
     """Return the library in today's layout, None where there is none yet."""
     if not Library.exists(request.library):
         return None
     migrate(request.library)
     library = Library.open(request.library)
-    library.check(segments=request.segments.name)
+    library.check(segments=rule.name)
     if request.speech is not None:
         library.check(speech=request.speech_name)
     if request.embedder is not None:
@@ -158,3 +141,39 @@ def _forget(library: Library, gone: Sequence[FileRow], *, prune: bool) -> None:
         library.remove_files(gone)
     else:
         library.put_files([replace(row, state="vanished") for row in gone])
+
+
+_QUIET_MS = 1500
+"""Changes are waited for this long, so that a file that is being written is read once."""
+
+
+def changes(request: IndexRequest) -> Iterator[None]:
+    """Yield once soon, for what changed before, then whenever videos have changed, until Ctrl-C.
+
+    Raises:
+        SetupError: At once, where the package for it is missing.
+    """
+    try:
+        from watchfiles import watch
+    except ImportError:
+        raise SetupError(
+            "--watch: watchfiles is missing; pip install 'videolatent-cli[watch]'"
+        ) from None
+
+    def wanted(change: Change, name: str) -> bool:
+        del change
+        path = Path(name)
+        return is_wanted(path.name, request.include) or path.suffix.lower() in SUBTITLE_SUFFIXES
+
+    def follow() -> Iterator[None]:
+        first = True
+        watching = watch(
+            *request.paths, watch_filter=wanted, debounce=_QUIET_MS, yield_on_timeout=True
+        )
+        for found in watching:
+            if found or first:
+                logger.info("{} files changed", len(found))
+                yield
+                first = False
+
+    return follow()

@@ -9,44 +9,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videolatent_cli.errors import IncompatibleError, VideoError, printable
-from videolatent_cli.model.source import Clip
-from videolatent_cli.model.speech import Transcriber
-from videolatent_cli.pipeline.library.backbone_embedder import BackboneEmbedder
-from videolatent_cli.pipeline.library.embedding import LEXICAL, Embedder, full_spec, open_embedder
-from videolatent_cli.pipeline.library.isolation import Isolation
-from videolatent_cli.pipeline.library.lines import LineReader
-from videolatent_cli.pipeline.library.local_maker import LocalMaker, Maker
-from videolatent_cli.pipeline.library.ray_maker import RayMaker, SegmentWork
-from videolatent_cli.pipeline.library.segment_maker import Part, prompts_of, tell_again
-from videolatent_cli.pipeline.models import TrainedModel, open_model
-from videolatent_cli.pipeline.ray_pool import RayPool
+from videolatent_cli.pipeline.library.embedders.backbone import BackboneEmbedder
+from videolatent_cli.pipeline.library.embedders.base import (
+    LEXICAL,
+    Embedder,
+    full_spec,
+    open_embedder,
+)
+from videolatent_cli.pipeline.library.local_builder import LocalBuilder, SegmentBuilder
+from videolatent_cli.pipeline.library.ray_builder import RayBuilder, SegmentWork
+from videolatent_cli.pipeline.library.segment_builder import SegmentJob, prompts_of, refresh_text
+from videolatent_cli.pipeline.library.segmenting import SegmentRule, cut_video
+from videolatent_cli.pipeline.library.transcripts import Caption, Transcriber, TranscriptReader
+from videolatent_cli.pipeline.runs.trained_model import TrainedModel, open_model
+from videolatent_cli.runtime.isolation import Isolation
+from videolatent_cli.runtime.ray_pool import RayPool
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library
 from videolatent_cli.store.library_rows import FileRow, Manifest, SegmentRow
-from videolatent_cli.video.probe import content_id, probe
-from videolatent_cli.video.segments import SegmentRule, cut_video
-from videolatent_cli.video.subtitles import Line
+from videolatent_cli.video.clip import Clip
+from videolatent_cli.video.info import content_id, read_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from videolatent_cli.pipeline.interrupt import StopRequest
-    from videolatent_cli.pipeline.library.index import IndexRequest
-    from videolatent_cli.pipeline.library.survey import FoundFile, Survey
-    from videolatent_cli.pipeline.progress import Progress
+    from videolatent_cli.pipeline.library.scan import IndexRequest, Scan, ScannedFile
+    from videolatent_cli.runtime.interrupt import StopRequest
+    from videolatent_cli.runtime.machine import Machine
+    from videolatent_cli.runtime.progress import Progress
 
 _SEGMENTS_A_FILE = 8
 """Groups of files end early where they have more than this on average."""
 
 
 @dataclass(frozen=True)
-class _Looked:
+class _ProbedFile:
     """A file that was probed."""
 
     row: FileRow
-    parts: list[Part]
+    parts: list[SegmentJob]
     """What is to be described; empty where the content is known or cannot be read."""
-    lines: tuple[Line, ...] | None = ()
+    lines: tuple[Caption, ...] | None = ()
     """What is said; None: what its segments say already."""
     told: bool = True
     """Whether segments of the content tell of this file, or of another one that is there."""
@@ -54,7 +57,7 @@ class _Looked:
 
 @contextmanager
 def open_indexer(
-    request: IndexRequest, run: Path | None, cache_dir: Path, device: str, library: Library | None
+    request: IndexRequest, rule: SegmentRule, machine: Machine, library: Library | None
 ) -> Iterator[Indexer]:
     """Yield what writes to a library, its contract checked; to a new one where there is none.
 
@@ -66,8 +69,8 @@ def open_indexer(
     embedder = open_embedder(spec)
     speech = library.manifest.speech if library is not None else request.speech_name
     transcriber = Transcriber(Path(speech)) if speech else None
-    trained = open_model(run, device)
-    wanted = _manifest(trained, request, embedder, spec)
+    trained = open_model(request.run, machine.device)
+    wanted = _manifest(trained, request, rule, embedder, spec)
     if isinstance(embedder, BackboneEmbedder) and embedder.fingerprint != wanted.fingerprint:
         raise IncompatibleError(
             f"--embedder: {spec} sees videos in another way than {trained.name}, which describes "
@@ -81,29 +84,33 @@ def open_indexer(
         descriptions=wanted.descriptions,
         embedder=wanted.embedder,
     )
-    source = trained.source(FeatureCache(cache_dir))
+    source = trained.source(FeatureCache(machine.cache_dir))
     with ExitStack() as stack:
         seconds = trained.checkpoint.recipe.video.timeout_seconds
         isolation = stack.enter_context(Isolation(request.jobs, seconds))
-        maker: Maker
+        maker: SegmentBuilder
         if request.workers is not None:
-            work = (SegmentWork, trained.name, source.fingerprint, device, spec)
-            maker = RayMaker(stack.enter_context(RayPool(request.workers, *work)), source)
+            work = (SegmentWork, trained.name, source.fingerprint, machine.device, spec)
+            maker = RayBuilder(stack.enter_context(RayPool(request.workers, *work)), source)
         else:
-            maker = LocalMaker(trained, source, embedder, isolation)
-        lines = LineReader(isolation, transcriber)
-        yield Indexer(library, request.segments, maker, embedder, isolation, lines)
+            maker = LocalBuilder(trained, source, embedder, isolation)
+        lines = TranscriptReader(isolation, transcriber)
+        yield Indexer(library, rule, maker, embedder, isolation, lines)
 
 
 def _manifest(
-    trained: TrainedModel, request: IndexRequest, embedder: Embedder, spec: str
+    trained: TrainedModel,
+    request: IndexRequest,
+    rule: SegmentRule,
+    embedder: Embedder,
+    spec: str,
 ) -> Manifest:
     """Return what a library that is made now agrees on."""
     model = trained.checkpoint.recipe.backbone.model
     return Manifest(
         sampling=trained.checkpoint.sampling.hash,
         fingerprint=trained.source().fingerprint,
-        segments=request.segments.name,
+        segments=rule.name,
         descriptions=f"{model}: {' '.join(prompts_of(trained))}",
         embedder=embedder.name,
         embedder_spec=spec,
@@ -120,10 +127,10 @@ class Indexer:
         self,
         library: Library,
         rule: SegmentRule,
-        maker: Maker,
+        maker: SegmentBuilder,
         embedder: Embedder,
         isolation: Isolation,
-        lines: LineReader,
+        lines: TranscriptReader,
     ) -> None:
         self.library = library
         self._rule = rule
@@ -132,7 +139,7 @@ class Indexer:
         self._isolation = isolation
         self._lines = lines
 
-    def index(self, found: Survey, stop: StopRequest, progress: Progress) -> list[FileRow]:
+    def index(self, found: Scan, stop: StopRequest, progress: Progress) -> list[FileRow]:
         """Commit what is to do, some files at a time, and return their rows."""
         self.library.set_roots(found.roots)
         self.library.sweep()
@@ -146,7 +153,7 @@ class Indexer:
         for group in self._groups(found.todo, known, told):
             made = self._maker.make([part for looked in group for part in looked.parts], check)
             self.library.segments.put(made.segments)
-            self.library.segments.replace(self._told_again(group))
+            self.library.segments.replace(self._refreshed_segments(group))
             rows = [_marked(looked.row, made.failed) for looked in group]
             self.library.put_files(rows)
             known |= {r.content_id: r.duration_seconds for r in rows if r.state == "indexed"}
@@ -155,20 +162,20 @@ class Indexer:
             check()
         return done
 
-    def _mark_pending(self, files: Sequence[FoundFile]) -> None:
+    def _mark_pending(self, files: Sequence[ScannedFile]) -> None:
         """Tell other processes of new files; changed ones stay as they are until they are read."""
         known = {row.key for row in self.library.files()}
         new = [file.row for file in files if file.row.key not in known]
         self.library.put_files([replace(row, state="pending") for row in new])
 
     def _groups(
-        self, files: Sequence[FoundFile], known: dict[str, float], told: set[str]
-    ) -> Iterator[list[_Looked]]:
+        self, files: Sequence[ScannedFile], known: dict[str, float], told: set[str]
+    ) -> Iterator[list[_ProbedFile]]:
         """Yield files with what is wanted of them, as many as are committed together."""
-        group: list[_Looked] = []
+        group: list[_ProbedFile] = []
         for file in files:
             pending = {g.row.content_id: g.row.duration_seconds for g in group if g.parts}
-            looked = self._look(file, ChainMap(pending, known), told)
+            looked = self._probe(file, ChainMap(pending, known), told)
             told.add(looked.row.content_id)
             group.append(looked)
             parts = sum(len(one.parts) for one in group)
@@ -185,37 +192,37 @@ class Indexer:
         files = self.library.files()
         return {r.content_id: r.duration_seconds for r in files if r.content_id in contents}
 
-    def _look(self, file: FoundFile, known: Mapping[str, float], told: set[str]) -> _Looked:
+    def _probe(self, file: ScannedFile, known: Mapping[str, float], told: set[str]) -> _ProbedFile:
         """Return a file's row with content and length, and its parts if the content is new."""
         path = file.video.path
         try:
             content = content_id(path)
             if content in known:
                 row = replace(file.row, content_id=content, duration_seconds=known[content])
-                fresh = content in told and not row.beside and not row.notes
-                return _Looked(row, [], () if fresh else self._lines_again(file), told=fresh)
-            info = self._isolation.run(probe, path)
+                fresh = content in told and not row.subtitles_digest and not row.notes
+                return _ProbedFile(row, [], () if fresh else self._captions_again(file), told=fresh)
+            info = self._isolation.run(read_info, path)
             length = info.duration_seconds
             cuts = self._isolation.run(cut_video, path, self._rule, length)
         except VideoError as error:
-            return _Looked(replace(file.row, state="failed", reason=printable(str(error))), [])
+            return _ProbedFile(replace(file.row, state="failed", reason=printable(str(error))), [])
         row = replace(file.row, content_id=content, duration_seconds=length)
         lines = self._lines.read(file.video, info)
         windows = [(None, None)] if len(cuts) == 1 else cuts
         clips = [Clip(path, window, content) for window in windows]
-        return _Looked(row, [Part(row, clip, lines) for clip in clips], lines)
+        return _ProbedFile(row, [SegmentJob(row, clip, lines) for clip in clips], lines)
 
-    def _lines_again(self, file: FoundFile) -> tuple[Line, ...] | None:
+    def _captions_again(self, file: ScannedFile) -> tuple[Caption, ...] | None:
         """Return the lines of a file whose content is known."""
-        return self._lines.read_again(file.video, self._isolation.run(probe, file.video.path))
+        return self._lines.read_again(file.video, self._isolation.run(read_info, file.video.path))
 
-    def _told_again(self, group: Sequence[_Looked]) -> list[SegmentRow]:
+    def _refreshed_segments(self, group: Sequence[_ProbedFile]) -> list[SegmentRow]:
         """Return segments of known contents that must tell of a file that is new or changed."""
         rows: dict[str, SegmentRow] = {}
         for looked in group:
             if not looked.told:
                 segments = self.library.segments.of(looked.row.content_id)
-                again = tell_again(self._embedder, segments, looked.row, looked.lines)
+                again = refresh_text(self._embedder, segments, looked.row, looked.lines)
                 rows |= {segment.key: segment for segment in again}
         return list(rows.values())
 

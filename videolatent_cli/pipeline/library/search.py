@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from videolatent_cli.errors import RecipeError, printable
-from videolatent_cli.pipeline.library.embedding import SeeingEmbedder, open_embedder
+from videolatent_cli.errors import UsageError, printable
+from videolatent_cli.pipeline.library.embedders.base import SeeingEmbedder, open_embedder
 from videolatent_cli.report.page import Card, Cards, Picture, write_page
 from videolatent_cli.report.playlist import Entry, write_playlist
+from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.store.library import Library
 from videolatent_cli.video.thumbnail import picture_of
 
@@ -31,6 +32,7 @@ class SearchRequest:
     """What to look for."""
 
     query: str
+    """Words; empty where a picture is looked for."""
     library: Path
     count: int = 10
     mode: SearchMode = "hybrid"
@@ -39,6 +41,14 @@ class SearchRequest:
     where: str | None = None
     """SQL condition on the files: `duration_seconds > 60`."""
     min_score: float = 0.0
+    image: Path | None = None
+    """A picture or video to look for in place of words."""
+    run: Path | None = None
+    """Run whose backbone describes the picture, for embedders that take text only."""
+    page: Path | None = None
+    """HTML page with pictures to write."""
+    export: Path | None = None
+    """List for players (`.m3u`) or editing programs (`.edl`, `.otio`) to write."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class Moment:
     segment: SegmentRow
     score: float
     """How well it fits, in [0, 1]; the embedder says what that means."""
-    alike: int
+    near_duplicates: int
     """Further moments that show nearly the same."""
 
     def document(self) -> dict[str, Any]:
@@ -62,9 +72,9 @@ class Moment:
             "start_seconds": self.segment.start_seconds,
             "end_seconds": self.segment.end_seconds,
             "score": self.score,
-            "alike": self.alike,
+            "near_duplicates": self.near_duplicates,
             "description": self.segment.description,
-            "said": self.segment.said,
+            "transcript": self.segment.transcript,
         }
 
 
@@ -104,7 +114,9 @@ class LibrarySearch:
             rows = [one for one in library.segments.rows() if one.content_id in shown]
         else:
             hits = library.segments.search(request.count, vector, request.query, set(shown))
-            rows = [one for hit in hits for one in (hit.segment, *hit.alike)][: request.count]
+            rows = [one for hit in hits for one in (hit.segment, *hit.near_duplicates)][
+                : request.count
+            ]
         moments = [self._moment(row, request.query, vector, shown) for row in rows]
         return [moment for moment in moments if moment.score >= request.min_score]
 
@@ -118,7 +130,8 @@ class LibrarySearch:
         count = _DEEPER * request.count if ranks else request.count
         hits = library.segments.search(count, by_vector, words, set(shown))
         moments = [
-            self._moment(hit.segment, request.query, vector, shown, len(hit.alike)) for hit in hits
+            self._moment(hit.segment, request.query, vector, shown, len(hit.near_duplicates))
+            for hit in hits
         ]
         if ranks:
             moments.sort(key=lambda moment: -moment.score)
@@ -130,52 +143,65 @@ class LibrarySearch:
         query: str,
         vector: NDArray[np.float32],
         shown: Mapping[str, Sequence[FileRow]],
-        alike: int = 0,
+        near_duplicates: int = 0,
     ) -> Moment:
         """Return a segment with the files that show it, and how well it fits."""
         paths = tuple(self._library.path(row) for row in shown[segment.content_id])
         score = self.embedder.score(query, vector, segment.text, segment.vector)
-        return Moment(paths, segment, score, alike)
+        return Moment(paths, segment, score, near_duplicates)
 
 
-def search(request: SearchRequest) -> list[Moment]:
-    """Return the moments of a library that a query is about, the best first.
+def search(request: SearchRequest, machine: Machine = Machine()) -> list[Moment]:
+    """Return the moments of a library that fit words or a picture, the best first.
+
+    Args:
+        request: What to look for, and which files to write.
+        machine: Torch device; used only to describe a picture.
 
     Raises:
-        DataError: Where there is no library.
-        RecipeError: For an empty query, or a condition that cannot be used.
-        IncompatibleError: Where the library's embedder has changed.
+        DataError: If there is no library.
+        UsageError: For an empty query, or a condition that cannot be used.
+        VideoError: If the picture cannot be read.
+        IncompatibleError: If the library's embedder has changed.
     """
-    if not request.query.strip():
-        raise RecipeError("QUERY: must not be empty; name what the video shows")
-    return LibrarySearch(Library.open(request.library)).find(request)
+    if request.image is not None and request.query:
+        raise UsageError(
+            f"QUERY, --image: give one of them, got '{request.query}' and '{request.image}'"
+        )
+    if request.image is None and not request.query.strip():
+        raise UsageError("QUERY: must not be empty; name what the video shows")
+    finder = LibrarySearch(Library.open(request.library))
+    if request.image is None:
+        moments = finder.find(request)
+    else:
+        moments = _search_by_picture(finder, request, request.image, machine.device)
+    if request.page is not None:
+        write_search_page(request, moments, request.page)
+    if request.export is not None:
+        export_moments(request, moments, request.export)
+    return moments
 
 
-def search_by_picture(
-    request: SearchRequest, picture: Path, run: Path | None, device: str = "auto"
+def _search_by_picture(
+    finder: LibrarySearch, request: SearchRequest, picture: Path, device: str
 ) -> list[Moment]:
     """Return the moments that look like a picture.
 
     Choice: an embedder that sees compares what it sees; for others the run's backbone describes the
     picture, and the description is looked for.
-
-    Raises:
-        VideoError: Where the picture cannot be read.
-        IncompatibleError: Where the library's embedder has changed.
     """
-    finder = LibrarySearch(Library.open(request.library))
     if finder.embedder.source != "text":
         return finder.like(request, picture_of(picture))
-    from videolatent_cli.pipeline.library.segment_maker import describe_file
+    from videolatent_cli.pipeline.library.segment_builder import describe_file
 
-    return finder.find(replace(request, query=describe_file(picture, run, device)))
+    return finder.find(replace(request, query=describe_file(picture, request.run, device)))
 
 
 def _files_by_content(library: Library, request: SearchRequest) -> dict[str, list[FileRow]]:
     """Return the files that may be found, by content.
 
     Raises:
-        RecipeError: Where no file lies under what is asked for, or the condition cannot be read.
+        UsageError: Where no file lies under what is asked for, or the condition cannot be read.
     """
     allowed = library.keys_where(request.where) if request.where is not None else None
     folders = {Path(request.under).absolute(), Path(request.under).resolve()}
@@ -186,7 +212,7 @@ def _files_by_content(library: Library, request: SearchRequest) -> dict[str, lis
         or any(library.path(row).is_relative_to(folder) for folder in folders)
     ]
     if request.under and not under:
-        raise RecipeError(
+        raise UsageError(
             f"--under: no file of {library.folder} lies there, got '{request.under}'; name a "
             "folder of videos, or how their paths below an indexed folder start"
         )
@@ -223,8 +249,8 @@ def write_search_page(request: SearchRequest, moments: Sequence[Moment], page: P
         data = library.segments.thumbnail(segment)
         times = f"{segment.start_seconds:.1f}-{segment.end_seconds:.1f} s"
         lines = [f"{printable(moment.paths[0])} at {times}", f"score {moment.score:.2f}"]
-        if moment.alike:
-            lines.append(f"and {moment.alike} like it")
+        if moment.near_duplicates:
+            lines.append(f"and {moment.near_duplicates} like it")
         cards.append(
             Card(
                 segment.description or printable(moment.paths[0]),

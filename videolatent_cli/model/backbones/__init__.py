@@ -1,0 +1,1 @@
+"""Everything that knows transformers: one class per model family, behind one interface."""

@@ -1,0 +1,107 @@
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: patches of frame groups, positions in time and space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from typing_extensions import override
+
+from videolatent_cli.model.backbones.base import Backbone
+from videolatent_cli.model.backbones.features import Layout, VideoFeatures
+from videolatent_cli.model.backbones.pixels import Geometry, patchify
+
+if TYPE_CHECKING:
+    from videolatent_cli.video.frames import FrameBatch
+
+
+class Qwen2VL(Backbone):
+    """Qwen2-VL and Qwen2.5-VL, and the embedded model."""
+
+    placeholder = "<|video_pad|>"
+
+    @override
+    def make_geometry(self) -> Geometry:
+        vision = self.config.vision_config
+        return Geometry(vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
+
+    @override
+    @property
+    def visual_token_id(self) -> int:
+        return int(self.config.video_token_id)
+
+    @override
+    def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
+        layouts = [self.layout_of(frames) for frames in batches]
+        pixels = torch.cat([patchify(frames, self.geometry, self.colors) for frames in batches])
+        grids = torch.tensor([layout.grid for layout in layouts], device=self.device)
+        out = self.core.model.get_video_features(
+            pixels.to(self.device, self.dtype), grids, return_dict=True
+        )
+        levels = getattr(out, "deepstack_features", None) or []
+        return [
+            VideoFeatures(
+                **vars(layout),
+                embeds=embeds,
+                deep=torch.stack([level[index] for level in levels]) if levels else None,
+            )
+            for index, (layout, embeds) in enumerate(zip(layouts, out.pooler_output, strict=True))
+        ]
+
+    @override
+    def video_text(self, layout: Layout) -> str:
+        return self.placeholder * self.num_visual_tokens(layout.grid)
+
+    @override
+    def prompt_positions(
+        self,
+        ids: Int[Tensor, "video seq"],
+        mask: Bool[Tensor, "video seq"],
+        layouts: list[VideoFeatures],
+    ) -> tuple[Int[Tensor, "3 video seq"], Int[Tensor, " video"]]:
+        """Return temporal, height and width positions, and the position after each prompt.
+
+        Choice: text goes on after the largest position of the video, as these models were trained
+        (transformers 4). The prefill of transformers 5.23 goes on after the largest position in
+        space alone, which in a long video lies among those in time.
+        """
+        positions, deltas = self.core.model.get_rope_index(
+            ids,
+            mm_token_type_ids=(ids == self.visual_token_id).int() * 2,
+            video_grid_thw=torch.tensor([layout.grid for layout in layouts], device=ids.device),
+            second_per_grid_ts=[layout.seconds_per_group for layout in layouts],
+            attention_mask=mask.long(),
+        )
+        return positions, (mask.sum(1) + deltas.squeeze(-1)).long()
+
+    @override
+    def text_positions(self, flat: Int[Tensor, "batch seq"]) -> Int[Tensor, "3 batch seq"]:
+        return flat.expand(3, -1, -1)
+
+
+class Qwen3VL(Qwen2VL):
+    """Qwen3-VL, dense or of experts: each frame group stands after its time."""
+
+    @override
+    def video_text(self, layout: Layout) -> str:
+        pads = self.placeholder * self.num_visual_tokens((1, *layout.grid[1:]))
+        marked = f"<|vision_start|>{pads}<|vision_end|>"
+        return "".join(f"<{s:.1f} seconds>{marked}" for s in layout.group_seconds.tolist())
+
+    @override
+    def deepstack_inputs(
+        self, visual: Bool[Tensor, "video seq"], features: list[VideoFeatures]
+    ) -> dict[str, Any]:
+        levels = [video.deep for video in features if video.deep is not None]
+        merged = torch.cat(levels, 1).to(self.dtype)
+        return {"visual_pos_masks": visual, "deepstack_visual_embeds": list(merged)}
+
+    @override
+    def slice_deepstack(self, deep: dict[str, Any], part: slice) -> dict[str, Any]:
+        visual = deep["visual_pos_masks"]
+        inside = torch.zeros_like(visual)
+        inside[:, part] = True
+        levels = [level[inside[visual]] for level in deep["deepstack_visual_embeds"]]
+        return {"visual_pos_masks": visual[:, part], "deepstack_visual_embeds": levels}

@@ -1,0 +1,1 @@
+"""Search-vector back ends of a library."""
