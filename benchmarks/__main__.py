@@ -1,4 +1,4 @@
-"""Run benchmarks and write their sections of docs/results.md."""
+"""Run benchmarks and write their sections of the pages in docs/results."""
 
 import os
 import platform
@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+ABOUT_LATENTS = ("ablation", "before_latents", "demo", "embedded")
+"""Benchmarks of `latents.md`; the others write `performance.md`."""
 NAMES = (
     "startup",
     "decode",
@@ -27,7 +29,7 @@ NAMES = (
 
 
 def hardware() -> str:
-    """Name the machine."""
+    """Return the name of the processor and the number of cores."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -37,7 +39,7 @@ def hardware() -> str:
 
 
 def commit() -> str:
-    """Name the commit that was measured."""
+    """Return the commit that is measured."""
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
@@ -45,20 +47,21 @@ def commit() -> str:
 
 
 def write_section(name: str, text: str) -> None:
-    """Replace one section of the results, or add it at the end."""
+    """Replace one section of a results page, or add it at the end."""
+    path = RESULTS / ("latents.md" if name in ABOUT_LATENTS else "performance.md")
     begin, end = f"<!-- {name} -->", f"<!-- end {name} -->"
     stamp = f"*{hardware()}; {datetime.now(UTC):%Y-%m-%d}; commit {commit()}*"
     section = f"{begin}\n{text.strip()}\n\n{stamp}\n{end}"
-    page = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n"
+    page = path.read_text(encoding="utf-8")
     if begin in page:
         page = re.sub(f"{begin}.*?{end}", lambda _: section, page, flags=re.S)
     else:
         page = f"{page.rstrip()}\n\n{section}\n"
-    RESULTS.write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8")
 
 
 def main() -> None:
-    """Run the benchmarks that are named, or all."""
+    """Run the named benchmarks, or all."""
     for name in sys.argv[1:] or NAMES:
         print(f"-- {name}", flush=True)
         text = import_module(f"benchmarks.{name}").run()

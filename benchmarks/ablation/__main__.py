@@ -1,11 +1,12 @@
-"""The grid of baselines: every recipe of recipes/eventworld, several seeds, all splits.
+"""Measure the ablation grid: its rows, with several seeds, on all splits.
 
     python -m benchmarks.ablation --preset cpu --seeds 3            the main rows
-    python -m benchmarks.ablation --preset cpu --rows blocks_1      others, by name
-    python -m benchmarks ablation                                   the tables from what is there
+    python -m benchmarks.ablation --preset cpu --rows blocks_1      other rows, by name
+    python -m benchmarks ablation                                   the tables, from all cells
 
-A cell is kept as one JSON file in docs/ablation/PRESET and its run in --runs-dir, so that the grid
-can be stopped and goes on where it was; one of another recipe or backbone is made anew.
+Rows are recipes of recipes/eventworld and entries of grid.yaml. A cell is kept as one JSON file in
+docs/results/raw/PRESET and its run in --runs-dir, so an interrupted grid resumes. A cell of another
+recipe or backbone is measured again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from videolatent_cli.runtime.machine import Machine
 
 
 def measure(row: str, preset: str, seed: int, runs_dir: Path, cache_dir: Path, device: str) -> Cell:
-    """Train one recipe with one seed, or go on with it, and evaluate it on every split."""
+    """Train one row with one seed, or resume its run, and evaluate it on every split."""
     path, recipe, overrides = recipe_of(row, preset, seed)
     run = runs_dir / preset / f"{row}-{seed}-{recipe_hash(recipe)}-{backbone_hash()}"
     machine = Machine(cache_dir, device)
@@ -70,12 +71,12 @@ def measure(row: str, preset: str, seed: int, runs_dir: Path, cache_dir: Path, d
 
 
 def bits(judged: list[Judged]) -> str:
-    """Return one character a question."""
+    """Return one character per question: 1 for a right answer."""
     return "".join("1" if one.right else "0" for one in judged)
 
 
 def main() -> None:
-    """Measure the cells that are missing."""
+    """Measure the missing cells."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     parser.add_argument("--seeds", type=int, default=3)

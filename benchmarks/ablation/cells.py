@@ -1,4 +1,4 @@
-"""The cells of the grid: one recipe with one seed, measured, kept as one JSON file."""
+"""The cells of the ablation grid: one row with one seed, measured and kept as one JSON file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
+from ruamel.yaml import YAML
+
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.model.backbones.tiny import TINY_FOLDER
 from videolatent_cli.recipe import Recipe, is_same, load_recipe
 from videolatent_cli.recipe.data_schema import EventWorldData
-from videolatent_cli.recipe.shipped import shipped_recipe, shipped_recipes
+from videolatent_cli.recipe.shipped import shipped_recipe
 
-FOLDER = Path(__file__).parents[2] / "docs" / "ablation"
+FOLDER = Path(__file__).parents[2] / "docs" / "results" / "raw"
+"""Folder of the cells; one folder per preset."""
+GRID = Path(__file__).with_name("grid.yaml")
+RECIPES = ("sft", "coconut", "full", "lean", "cot_short")
+"""Rows that are recipes of their own; all other rows are in `grid.yaml`."""
 SPLITS = ("test_iid", "test_program", "test_pair", "test_long", "test_crowd", "test_look")
 MAIN = (
     "sft",
@@ -40,9 +46,11 @@ MAIN = (
     "cot_short",
     "cot_noisy",
 )
+"""Rows that are measured unless others are named, in the order of the tables."""
 LEAKS = ("leak_nothing", "leak_ends", "leak_shuffled")
+"""Leak checks: rows that do not see the whole video."""
 SINGLE = ("single_full", "single_sft")
-"""With one question a video in a batch; they have a table of their own."""
+"""Rows with one question per video in a micro batch; they have a table of their own."""
 PRESETS: dict[str, tuple[int, list[str]]] = {
     "cpu": (1, []),
     "gpu": (
@@ -54,12 +62,12 @@ PRESETS: dict[str, tuple[int, list[str]]] = {
         ],
     ),
 }
-"""Factor of the steps, and what else a preset changes; the recipes are sized for two CPU cores."""
+"""Factor on the steps and further overrides of each preset; the recipes fit two CPU cores."""
 LAST = 50
-"""Steps that the end of a training is judged by."""
+"""Number of steps at the end of training over which losses are averaged."""
 ABLATIONS = ("off", "markers", "mean", "shuffle", "noise")
 SHALLOW, DEEP = range(1, 3), range(3, 6)
-"""Numbers of hops."""
+"""Numbers of hops of easy and of hard questions."""
 
 
 class Asked(NamedTuple):
@@ -72,45 +80,62 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """One recipe with one seed, measured."""
+    """The result of one row with one seed."""
 
     row: str
     seed: int
     recipe: dict[str, Any]
-    """Resolved."""
+    """Resolved recipe."""
     backbone: str
+    """Hash of the embedded backbone's weights."""
     train_seconds: float
     splits: dict[str, dict[str, str]]
-    """By split and ablation: one character a question, 1 where it was answered rightly."""
+    """Results by split and ablation: one character per question, 1 for a right answer."""
     last: dict[str, float] = field(default_factory=dict)
-    """Losses and diagnostics of the latents, means of the last steps; empty in older cells."""
+    """Losses and latent diagnostics, means over the last steps; empty in early cells."""
+
+
+class GridRow(NamedTuple):
+    """A shipped recipe and the overrides that make a row of it."""
+
+    recipe: str
+    overrides: list[str]
+
+
+@cache
+def grid_rows() -> dict[str, GridRow]:
+    """Return all rows of the grid by name."""
+    others = YAML(typ="safe").load(GRID)
+    recipes = {name: GridRow(name, []) for name in RECIPES}
+    return recipes | {name: GridRow(**entry) for name, entry in others.items()}
 
 
 def last_steps(log: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """Return the means of what a log of training says of losses and latents at its end."""
+    """Return the mean losses and latent diagnostics of the last steps of a training log."""
     lines = [line["parts"] | line["latents"] for line in deque(log, LAST)]
     names = sorted({name for line in lines for name in line})
     return {name: mean(line[name] for line in lines if name in line) for name in names}
 
 
 def recipe_of(row: str, preset: str, seed: int) -> tuple[Path, Recipe, list[str]]:
-    """Return file, recipe and overrides of a cell."""
-    path = shipped_recipe(f"eventworld/{row}")
+    """Return recipe file, resolved recipe and overrides of a cell."""
+    recipe, own = grid_rows()[row]
+    path = shipped_recipe(f"eventworld/{recipe}")
     factor, changes = PRESETS[preset]
-    steps = factor * (load_recipe(path).training.max_steps or 0)
-    overrides = [*changes, f"training.seed={seed}", f"training.max_steps={steps}"]
+    steps = factor * (load_recipe(path, own).training.max_steps or 0)
+    overrides = [*own, *changes, f"training.seed={seed}", f"training.max_steps={steps}"]
     return path, load_recipe(path, overrides), overrides
 
 
 @cache
 def backbone_hash() -> str:
-    """Return what the embedded backbone's weights are known by."""
+    """Return 12 hexadecimal digits that name the embedded backbone's weights."""
     return sha256((TINY_FOLDER / "model.safetensors").read_bytes()).hexdigest()[:12]
 
 
 @cache
 def questions(preset: str, split: str) -> tuple[Asked, ...]:
-    """Return the questions of a split, in the order of a cell's answers."""
+    """Return the questions of a split in the order of the characters of a cell."""
     data = recipe_of("full", preset, 0)[1].data
     assert isinstance(data, EventWorldData)
     pairs = eventworld_triplets(
@@ -122,7 +147,7 @@ def questions(preset: str, split: str) -> tuple[Asked, ...]:
 
 
 def load_cell(path: Path, preset: str) -> Cell | None:
-    """Return a cell, None where it is not there or its recipe or backbone has changed since."""
+    """Return a cell; None if it is missing or was measured with another recipe or backbone."""
     if not path.exists():
         return None
     cell = Cell(**json.loads(path.read_text(encoding="utf-8")))
@@ -131,33 +156,32 @@ def load_cell(path: Path, preset: str) -> Cell | None:
 
 
 def load_rows(preset: str) -> dict[str, list[Cell]]:
-    """Return the cells of each row that has some, the main rows first."""
-    cells = [load_cell(path, preset) for path in sorted((FOLDER / preset).glob("*.json"))]
-    others = [name.removeprefix("eventworld/") for name in shipped_recipes()]
-    names = dict.fromkeys((*MAIN, *LEAKS, *SINGLE, *others))
-    rows = {row: [cell for cell in cells if cell and cell.row == row] for row in names}
-    return {row: found for row, found in rows.items() if found}
+    """Return the cells of each row that has any, the main rows first."""
+    loaded = [load_cell(path, preset) for path in sorted((FOLDER / preset).glob("*.json"))]
+    names = dict.fromkeys((*MAIN, *LEAKS, *SINGLE, *grid_rows()))
+    rows = {row: [cell for cell in loaded if cell and cell.row == row] for row in names}
+    return {row: cells for row, cells in rows.items() if cells}
 
 
 @dataclass(frozen=True)
 class Subset:
-    """Some questions of a split: those of some numbers of hops."""
+    """The questions of a split with certain numbers of hops."""
 
     preset: str
     split: str
     hops: range = DEEP
 
     def videos(self) -> list[str]:
-        """Return the video of each question."""
+        """Return the video of each question of the subset."""
         asked = questions(self.preset, self.split)
         return [one.video for one in asked if one.hops in self.hops]
 
     def right(self, cell: Cell, name: str = "on") -> list[bool]:
-        """Return which questions a cell answers rightly under an ablation."""
+        """Return whether a cell answers each question rightly under an ablation."""
         asked = questions(self.preset, self.split)
         answers = zip(cell.splits[self.split][name], asked, strict=True)
         return [bit == "1" for bit, one in answers if one.hops in self.hops]
 
     def pooled(self, cells: list[Cell], name: str = "on") -> list[bool]:
-        """Return the same for several seeds, one after the other."""
+        """Return the results of several seeds, one seed after the other."""
         return [right for cell in cells for right in self.right(cell, name)]

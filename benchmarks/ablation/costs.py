@@ -1,4 +1,4 @@
-"""What a step of each row of the grid costs, all rows in one run, and an answer."""
+"""Cost of a training step and of an answer for each row of the grid."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ STEPS = 24
 
 
 def step_seconds(rows: list[str], preset: str) -> dict[str, float]:
-    """Return the CPU seconds of a step of each row, mean over a training of 24 steps.
+    """Return the CPU seconds per step of each row, mean over a training of 24 steps.
 
-    The rows take turns; so short a training goes through the whole schedule of the objectives.
+    The rows take turns. The short training passes through the whole schedule of the objectives.
     """
     spent = dict.fromkeys(rows, 0.0)
     with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +45,7 @@ def step_seconds(rows: list[str], preset: str) -> dict[str, float]:
 
 
 def _steps(row: str, preset: str, folder: Path) -> Iterator[StepResult]:
-    """Train a row on a few videos."""
+    """Yield the steps of a row that is trained on a few videos."""
     path, whole, overrides = recipe_of(row, preset, 0)
     count = max(8, whole.training.videos_per_batch)
     few = [f"data.num_videos={count}", "data.num_eval_videos=1", f"training.max_steps={STEPS}"]
@@ -65,9 +65,9 @@ def _steps(row: str, preset: str, folder: Path) -> Iterator[StepResult]:
 
 
 def answer_steps(row: str, preset: str) -> float:
-    """Return the forward passes that follow one another in a right answer to 3-5 hops, on average.
+    """Return the mean number of sequential forward passes of a right answer to 3-5 hops.
 
-    One a token of it, the end of turn included, and one a block of latents.
+    One pass per token, the end of turn included, and one per block of latents.
     """
     recipe = recipe_of(row, preset, 0)[1]
     data = recipe.data

@@ -1,4 +1,4 @@
-"""What can be guessed without the order of events, beside what models that do not see it get."""
+"""Leak checks: models without the order of events, compared with guesses that need no order."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ SPLIT = "test_iid"
 
 @dataclass(frozen=True)
 class Guess:
-    """How likely two guesses are right about a color or shape that takes 3 hops or more."""
+    """Chance of two guesses about a color or shape in a question of 3 hops or more."""
 
     place: int
-    """Of the question in the split."""
+    """Index of the question in the split."""
     family: str
     displaced: float
-    """Any other object that stands elsewhere at the end: what the first and last frame show."""
+    """Chance when guessing any other object that ends elsewhere: the end frames show these."""
     moved: float
-    """Any other object that ever moved: what frames show in whatever order."""
+    """Chance when guessing any other object that ever moved: frames in any order show these."""
 
 
 def guesses(preset: str) -> list[Guess]:
-    """Return the guesses about the questions of the split that two guesses exist for."""
+    """Return the guesses for all questions of the split that ask for a color or shape."""
     data = recipe_of("full", preset, 0)[1].data
     assert isinstance(data, EventWorldData)
     videos = range(data.num_eval_videos)
@@ -51,7 +51,7 @@ def _guess(world: World, triplet: Triplet, place: int) -> Guess:
 
 
 def _chance(world: World, triplet: Triplet, candidates: set[int]) -> float:
-    """Return how likely one of the candidates that the question does not name is right."""
+    """Return the chance that a candidate which the question does not name is right."""
     others = [kind for kind in world.objects if str(kind) not in triplet.question]
     wanted = "shape" if "shape" in triplet.category[0] else "color"
     among = [kind for who, kind in enumerate(world.objects) if who in candidates and kind in others]
@@ -60,7 +60,7 @@ def _chance(world: World, triplet: Triplet, candidates: set[int]) -> float:
 
 
 def leaks(preset: str, rows: dict[str, list[Cell]]) -> str:
-    """Return the leak checks by family, beside the guesses."""
+    """Return the table of the leak checks by family, with the guesses."""
     found = guesses(preset)
     families = [*dict.fromkeys(sorted(one.family for one in found))]
     lines = []
@@ -75,9 +75,9 @@ def leaks(preset: str, rows: dict[str, list[Cell]]) -> str:
         lines.append([name, str(len(part)), *shares.values(), f"{displaced:.2f}", f"{moved:.2f}"])
     return (
         "### Leak checks on colors and shapes, 3-5 hops of test_iid\n\n"
-        "Guesses: any object that the question does not name and that stands elsewhere at the end "
-        "(which the first and last frame show), or that ever moved (which frames show in any "
-        "order).\n\n"
+        "Guesses: any object that the question does not name and that ends in another place (the "
+        "first and last frame show these), or that ever moved (frames in any order show these)."
+        "\n\n"
         + table(["family", "questions", *LEAKS, "guess: displaced", "guess: ever moved"], lines)
     )
 

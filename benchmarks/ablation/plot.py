@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BASES = {"sft": "tab:blue", "sft_long": "tab:orange"}
-"""Rows whose accuracy is drawn through all others, as a line of this colour."""
+"""Rows of reference: a vertical line in this color marks their accuracy."""
 
 
 def draw(preset: str, rows: dict[str, list[Cell]]) -> Path:
-    """Write the plot beside the cells, the same bytes for the same cells; return its path."""
+    """Write the plot beside the cells and return its path; equal cells give equal bytes."""
     figure = Figure(figsize=(11, 2.2 + 0.45 * len(rows)), layout="constrained")
     grid = figure.subplots(2, 3, sharey=True).flatten()
     for axes, split in zip(grid, SPLITS, strict=True):
@@ -33,7 +33,7 @@ def draw(preset: str, rows: dict[str, list[Cell]]) -> Path:
 
 
 def _panel(axes: Axes, part: Subset, rows: dict[str, list[Cell]]) -> None:
-    """Draw one split: a point with its 95 % Wilson interval for each row, the first at the top."""
+    """Draw one split: a point with a 95 % Wilson interval per row, first row at the top."""
     for y, (row, cells) in enumerate(rows.items()):
         if part.split not in cells[0].splits:
             continue

@@ -1,4 +1,4 @@
-"""The tables of the grid, from the cells that are there."""
+"""The tables of the ablation grid, from all measured cells."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from benchmarks.ablation.cells import (
 from benchmarks.ablation.costs import answer_steps, step_seconds
 from benchmarks.ablation.leaks import leaks
 from benchmarks.ablation.plot import draw
+from benchmarks.ablation.seeds import seeds
 from benchmarks.measure import table
 from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 
 _BASES = ("sft", "sft_mid", "sft_long", "full")
-"""What rows are compared with: plain SFT of equal steps, and of equal time; the whole method."""
+"""Rows of comparison: plain fine-tuning with 1, 1.3 and 2 times the steps, and the method."""
 
 
 def gain(a: list[Cell], b: list[Cell], part: Subset) -> Difference | None:
-    """Return the paired difference of two rows over the seeds that both have."""
+    """Return the paired difference of two rows over the seeds that both rows have."""
     seeds = sorted({cell.seed for cell in a} & {cell.seed for cell in b})
     right_a, right_b = (part.pooled([cell for cell in row if cell.seed in seeds]) for row in (a, b))
     videos = part.videos() * len(seeds)
@@ -37,6 +38,7 @@ def gain(a: list[Cell], b: list[Cell], part: Subset) -> Difference | None:
 
 
 def share(right: list[bool]) -> str:
+    """Return accuracy and interval as text; empty without questions."""
     return str(Accuracy(sum(right), len(right))) if right else ""
 
 
@@ -45,7 +47,7 @@ def _points(found: Difference | None) -> str:
 
 
 def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
-    """Return one split: each row against plain SFT of equal steps and of equal time."""
+    """Return the table of one split: each row against plain fine-tuning and the whole method."""
     deep, shallow = Subset(preset, split), Subset(preset, split, SHALLOW)
     lines = [
         [
@@ -67,7 +69,7 @@ def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
 
 
 def _single(preset: str, rows: dict[str, list[Cell]]) -> str:
-    """Return all splits of the rows with one question a video, against each other."""
+    """Return the table of the rows with one question per video, all splits."""
     full, sft = (rows.get(row, []) for row in SINGLE)
     if not full or not sft:
         return ""
@@ -80,10 +82,10 @@ def _single(preset: str, rows: dict[str, list[Cell]]) -> str:
     steps = [recipe_of(row, preset, 0)[1].training.max_steps for row in SINGLE]
     seconds = [mean(cell.train_seconds for cell in cells) for cells in (full, sft)]
     return (
-        "### One question a video in a batch\n\nThe whole method, and plain fine-tuning of as much "
-        f"time ({steps[0]:,} and {steps[1]:,} steps; {seconds[0]:,.0f} and {seconds[1]:,.0f} s, "
-        f"trained side by side), {len(full)} and {len(sft)} seeds; "
-        "last, over `full`, whose batches have as many questions, eight of a video.\n\n"
+        "### One question per video in a micro batch\n\nThe whole method and plain fine-tuning of "
+        f"equal time: {steps[0]:,} and {steps[1]:,} steps, {seconds[0]:,.0f} and {seconds[1]:,.0f} "
+        f"s, trained side by side; {len(full)} and {len(sft)} seeds. The last column compares "
+        "with `full`, whose batches have as many questions, eight per video.\n\n"
         + table(
             [
                 "split",
@@ -98,7 +100,7 @@ def _single(preset: str, rows: dict[str, list[Cell]]) -> str:
 
 
 def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
-    """Return what replacing the latents costs on the deep questions of test_iid."""
+    """Return the table of points lost when latents are replaced, hard questions of test_iid."""
     columns = {name: (name, DEEP) for name in ABLATIONS}
     columns["shuffle, 3 hops alone"] = ("shuffle", range(3, 4))
     asked = [(name, Subset(preset, "test_iid", hops)) for name, hops in columns.values()]
@@ -113,13 +115,13 @@ def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
 
 
 def _lost(cells: list[Cell], name: str, part: Subset) -> str:
-    """Return the points that an ablation costs."""
+    """Return the points that a row loses under an ablation."""
     videos = part.videos() * len(cells)
     return str(paired_difference(part.pooled(cells), part.pooled(cells, name), videos))
 
 
 def _latents(rows: dict[str, list[Cell]]) -> str:
-    """Return what latents are like at the end of training, means over the seeds that know it."""
+    """Return the table of losses and latent statistics at the end of training."""
     columns = {
         "alignment loss": "alignment",
         "diversity loss": "diversity",
@@ -136,14 +138,14 @@ def _latents(rows: dict[str, list[Cell]]) -> str:
         if known:
             lines.append([row, *(f"{mean(found):.2f}" if found else "" for found in values)])
     return (
-        f"### Latents at the end of training\n\nMeans of the last {LAST} steps; cosines between "
-        "triplets in the first block. A loss that a recipe lacks is not computed.\n\n"
-        + table(["recipe", *columns], lines)
+        f"### Latents at the end of training\n\nMeans over the last {LAST} steps. Cosines between "
+        "triplets are those of the first block. A row has no value for a loss that it does not "
+        "use.\n\n" + table(["recipe", *columns], lines)
     )
 
 
 def _families(preset: str, rows: dict[str, list[Cell]]) -> str:
-    """Return the accuracy of the main rows on each family of test_iid, without intervals."""
+    """Return the table of accuracy by question family on test_iid, without intervals."""
     rows = {row: cells for row, cells in rows.items() if row in (*MAIN, *SINGLE)}
     asked = questions(preset, "test_iid")
     lines = []
@@ -158,7 +160,7 @@ def _families(preset: str, rows: dict[str, list[Cell]]) -> str:
 
 
 def _costs(preset: str, rows: dict[str, list[Cell]]) -> str:
-    """Return what training and answers cost, measured now: cells come from busy machines too."""
+    """Return the table of training and answering cost, measured now on one machine."""
     seconds = step_seconds(list(rows), preset)
     plain = seconds.get("sft", float("nan"))
     steps = {row: recipe_of(row, preset, 0)[1].training.max_steps or 0 for row in rows}
@@ -175,31 +177,42 @@ def _costs(preset: str, rows: dict[str, list[Cell]]) -> str:
         for row in rows
     ]
     return (
-        "### Cost of training and of an answer\n\nCPU seconds, rows in turn in one run. Passes of "
-        "an answer: those that follow one another in a right answer to 3-5 hops, one a token and "
-        "one a block of latents.\n\n"
+        "### Cost of training and of an answer\n\nCPU seconds per step; the rows take turns in one "
+        "run. Passes of an answer: sequential forward passes of a right answer to a question of "
+        "3-5 hops, one per token and one per block of latents.\n\n"
         + table(
-            ["recipe", "s a step", "over SFT", "steps", "in all, over SFT", "passes of an answer"],
+            ["recipe", "s per step", "over SFT", "steps", "total, over SFT", "passes of an answer"],
             lines,
         )
     )
 
 
 def run(preset: str = "cpu") -> str:
-    """Return the section from the files that are there; its plot is drawn beside them."""
+    """Return the section of all measured cells; draw its plot beside the cells."""
     intro = (
-        "## Ablation\n\nRecipes of `recipes/eventworld`, same backbone, data and seeds, steps "
-        "below; accuracy pooled over seeds with 95 % Wilson intervals, differences in points, "
-        "paired by question with a 95 % bootstrap over videos. `python -m benchmarks.ablation "
-        "--preset cpu --seeds 3`, then `python -m benchmarks ablation`."
+        "## Ablation\n\nRows are recipes of `recipes/eventworld` or entries of "
+        "`benchmarks/ablation/grid.yaml`, with the same backbone, data and seeds. Accuracy is "
+        "pooled over seeds with 95 % Wilson intervals. Differences are in points, paired by "
+        "question, with a 95 % bootstrap interval over videos. "
+        "`python -m benchmarks.ablation --preset cpu --seeds 3`, then "
+        "`python -m benchmarks ablation`."
     )
     rows = load_rows(preset)
     if not rows:
         return f"{intro}\n\nNothing measured yet."
     measured = [s for s in SPLITS if any(s in cells[0].splits for cells in rows.values())]
-    plot = f"![accuracy of each recipe on each split](ablation/{draw(preset, rows).name})"
+    plot = f"![accuracy of each recipe on each split](raw/{draw(preset, rows).name})"
     compared = {row: cells for row, cells in rows.items() if row not in SINGLE}
-    parts = [_table(preset, compared, split) for split in measured]
-    checks = [_causal(preset, rows), _latents(rows), _families(preset, rows), leaks(preset, rows)]
-    sections = [intro, plot, *parts, _single(preset, rows), *checks, _costs(preset, rows)]
+    sections = [
+        intro,
+        plot,
+        seeds(preset, rows),
+        *(_table(preset, compared, split) for split in measured),
+        _single(preset, rows),
+        _causal(preset, rows),
+        _latents(rows),
+        _families(preset, rows),
+        leaks(preset, rows),
+        _costs(preset, rows),
+    ]
     return "\n\n".join(section for section in sections if section)

@@ -17,6 +17,7 @@ from benchmarks.ablation.cells import (
     Cell,
     Subset,
     backbone_hash,
+    grid_rows,
     last_steps,
     load_cell,
     load_rows,
@@ -25,6 +26,7 @@ from benchmarks.ablation.cells import (
 )
 from benchmarks.ablation.leaks import Guess, guesses, leaks
 from benchmarks.ablation.plot import draw
+from benchmarks.ablation.seeds import SeedDifference, difference
 from benchmarks.ablation.tables import gain
 from videolatent_cli.data.eventworld.world import Event, Kind, World, WorldState
 from videolatent_cli.data.triplets import Triplet
@@ -106,13 +108,13 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     lost = page.split("latents are replaced")[1].split("###")[0]
     assert "| full | +66.7 [" in lost
     assert lost.count("| +100.0 [100.0, 100.0] |\n") == 2  # the question of 3 hops, in both rows
-    assert "steps; 9 and 9 s, trained side by side), 1 and 1 seeds" in page
+    assert "steps, 9 and 9 s, trained side by side; 1 and 1 seeds" in page
     assert "| pair |" not in page
     assert "| full | 0.25 |  |  |  |  |  | 2.00 |" in page
     costs = dict(row[2:].split(" | ", 1) for row in page.split("Cost of")[1].splitlines()[6:8])
     assert costs["sft"].endswith("| 2.0 |")  # a word and the end of turn
     assert costs["full"].endswith("| 4.0 |")  # and two blocks
-    assert "(ablation/cpu.svg)" in page
+    assert "(raw/cpu.svg)" in page
     plot = (tmp_path / "cpu.svg").read_bytes()
     assert b"test_iid, 3-5 hops" in plot
     assert draw("cpu", load_rows("cpu")).read_bytes() == plot
@@ -162,3 +164,61 @@ def test_guesses_know_what_moved_and_not_when(monkeypatch: pytest.MonkeyPatch) -
         "cpu", {"leak_ends": [cell("leak_ends", 0, on="01"), cell("leak_ends", 1, on="10")]}
     )
     assert "| next_color | 1 |  | 0.50 |  | 1.00 | 0.50 |" in page
+
+
+ALLOWED = {
+    "sft": "latent loss training.max_steps",
+    "lean": "latent loss training.max_steps",
+    "single": "latent loss training.max_steps training.videos_per_batch "
+    "training.triplets_per_video training.gradient_accumulation_steps",
+    "markers": "latent loss",
+    "pause": "latent loss",
+    "coconut": "latent loss",
+    "ce": "loss",
+    "alignment": "loss",
+    "diversity": "loss",
+    "pair": "loss",
+    "no": "loss",
+    "teacher": "loss",
+    "cot": "latent loss data.target data.rationale",
+    "blocks": "latent",
+    "latents": "latent",
+    "relook": "latent",
+    "positions": "latent",
+    "leak": "latent loss data.visible",
+}
+
+
+def test_rows_differ_from_the_whole_method_only_in_what_they_name() -> None:
+    names = grid_rows().keys()
+    assert {name.split("_")[0] for name in names} == {"full", *ALLOWED}
+    whole = resolved(recipe_of("full", "cpu", 0)[1])
+    for name in names - {"full"}:
+        row = resolved(recipe_of(name, "cpu", 0)[1])
+        changed = {
+            f"{section}.{key}" if section in ("data", "training") else section
+            for section, value in whole.items()
+            for key in (value if section in ("data", "training") else [None])
+            if row[section] != value and (key is None or row[section][key] != value[key])
+        }
+        assert changed, name
+        assert changed <= set(ALLOWED[name.split("_")[0]].split()), name
+
+
+def test_every_committed_cell_is_of_the_grid_as_it_is() -> None:
+    """Cells that were measured when each row was a recipe file, and `visible` was `seen`."""
+    paths = sorted((ablation_cells.FOLDER / "cpu").glob("*.json"))
+    assert len(paths) > 50
+    for path in paths:
+        assert load_cell(path, "cpu") is not None, path.name
+
+
+def test_a_difference_over_seeds_by_hand() -> None:
+    points = SeedDifference([12.0, 12.9, 9.7])
+    assert str(points) == "11.5 [7.4, 15.6]"
+    a = [cell("full", seed, on=bits) for seed, bits in enumerate(("0111", "0110"))]
+    b = [cell("sft", seed, on="0010") for seed in (0, 1)]
+    found = difference(a, b, DEEP)
+    assert found is not None
+    assert found.by_seed == pytest.approx([200 / 3, 100 / 3])
+    assert difference(a[:1], b, DEEP) is None
