@@ -126,7 +126,7 @@ def test_batch_by_command(vl: Run, video: Path, cache_dir: Path) -> None:
     assert json.loads(first.stdout)["failed"] == 1
     for line in Path("a.jsonl").read_text().splitlines():
         jsonschema.validate(json.loads(line), Answer.model_json_schema(by_alias=True))
-    assert "open the video there" in Path("a.html").read_text()
+    assert "open the video at this moment" in Path("a.html").read_text()
     write_jsonl(Path("q.jsonl"), rows)
     again = vl("batch", "q.jsonl", "-o", "b.jsonl", "--videos", video.parent, *options)
     assert again.code == 0, again.stderr
@@ -146,7 +146,7 @@ def test_library_by_command(vl: Run, tmp_path: Path) -> None:
     lib = ("-L", "lib")
     found = vl("search", "red circle", *lib, "--json", "--html", "s.html")
     assert json.loads(found.stdout)["schema"] == "vl.search/1"
-    assert "open the video there" in Path("s.html").read_text()
+    assert "open the video at this moment" in Path("s.html").read_text()
     assert vl("search", "000001", *lib, "-f", "-k", "1").stdout.endswith("000001.mp4\n")
     assert "seconds" in vl("search", "circle", *lib).stdout
     assert "nothing found" in vl("search", "circle", *lib, "--min-score", "2").stderr

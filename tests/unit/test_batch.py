@@ -166,8 +166,8 @@ def test_choices_windows_and_csv(world: Path) -> None:
             '{"question": "a", "start_seconds": 3, "end_seconds": 2}',
             "end_seconds: must be above start_seconds 3.0, got 2.0",
         ),
-        ('{"id": "x", "question": "a"}\n' * 2, "id: must be given once each, got twice: x"),
-        ("\n", "holds no question"),
+        ('{"id": "x", "question": "a"}\n' * 2, "id: must be unique, got more than once: x"),
+        ("\n", "contains no question"),
     ],
 )
 def test_files_of_questions_are_checked(text: str, message: str) -> None:

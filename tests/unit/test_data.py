@@ -186,7 +186,7 @@ def test_options_hold_the_answer_and_vary_in_number() -> None:
 def test_families_expand_or_are_named() -> None:
     assert expand_families(["3+ hops"]) == FAMILIES_3_HOPS_AND_MORE
     assert expand_families(["before", "before"]) == ("before",)
-    with pytest.raises(RecipeError, match="unknown family, got 'nope'; choose of: all, 1-2 hops"):
+    with pytest.raises(RecipeError, match="unknown family, got 'nope'; choose from: all, 1-2 hops"):
         expand_families(["nope"])
 
 
@@ -276,7 +276,7 @@ def test_read_triplets_round_trip_and_inferred_types(tmp_path: Path) -> None:
         ),
         (
             '{"video": "a", "question": "<video> q", "answer": "a"}',
-            "question: holds a stray <video>; remove it",
+            "question: contains a stray <video>; remove it",
         ),
         (
             '{"video": "a", "question": "q", "answer": ""}',
@@ -307,7 +307,7 @@ def test_all_problems_of_a_triplet_file_at_once(tmp_path: Path) -> None:
     assert len(lines) == 21
     assert lines[-1] == "... and 10 more problems"
     (tmp_path / "t.jsonl").write_text("\n\n")
-    with pytest.raises(DataError, match=r"t.jsonl: holds no triplet"):
+    with pytest.raises(DataError, match=r"t.jsonl: contains no triplet"):
         read_triplets(tmp_path / "t.jsonl")
     with pytest.raises(DataError, match=r"no.jsonl: file not found; check data.path"):
         read_triplets(tmp_path / "no.jsonl")
@@ -333,7 +333,7 @@ def test_dataset_of_triplets_stays_below_its_root(tmp_path: Path) -> None:
     path = dataset.path(dataset.splits["train"][0])
     assert dataset.without([path]).splits == {"train": [], "eval": []}
     outside = Triplet(video="../b.mp4", question="q", answer="a")
-    with pytest.raises(DataError, match=r"video: must lie below .*media, got ../b.mp4"):
+    with pytest.raises(DataError, match=r"video: must be below .*media, got ../b.mp4"):
         dataset.path(outside)
 
 
@@ -350,7 +350,7 @@ def test_missing_videos_are_listed(tmp_path: Path) -> None:
 def test_unknown_splits_are_named(tmp_path: Path) -> None:
     recipe = parse_recipe("version: 1\ndata: {type: eventworld, eval_splits: [tset]}\n", "r")
     with pytest.raises(
-        RecipeError, match=r"data.eval_splits: unknown split, got \['tset'\]; choose of"
+        RecipeError, match=r"data.eval_splits: unknown split, got \['tset'\]; choose from"
     ):
         load_dataset(recipe.data, tmp_path, tmp_path)
 

@@ -385,9 +385,7 @@ def test_batches_by_tokens(small_folder: Path, cache_dir: Path, tmp_path: Path) 
     fit(recipe(tier="frames"), tmp_path / "frames", cache_dir)
     again = RunDir(tmp_path / "frames").read_log()
     assert [line["loss"] for line in again] == [line["loss"] for line in log]
-    with pytest.raises(
-        RecipeError, match=r"training.tokens_per_batch: must be at least \d+, which"
-    ):
+    with pytest.raises(RecipeError, match=r"training.tokens_per_batch: must be at least \d+, the"):
         fit(recipe(100), tmp_path / "small", cache_dir)
     for changed, what in (
         ("cache.tier=none", "knows no lengths"),
@@ -511,7 +509,12 @@ def test_report_is_one_small_page(trained: TrainReport, cache_dir: Path, tmp_pat
     assert len(html) < 5_000_000
     assert html.count("<img") == 3
     assert '="http' not in html
-    for part in ("Training", "What the latents are worth", "Sample questions", "data_fingerprint"):
+    for part in (
+        "Training",
+        "Effect of the latents on the answers",
+        "Sample questions",
+        "data_fingerprint",
+    ):
         assert part in html
     with pytest.raises(SetupError, match="is not a run folder"):
         report_run(ReportRequest(tmp_path / "none", page), Machine(cache_dir))

@@ -9,7 +9,7 @@ from PIL import Image
 from tests.factories import make_recipe, small_model
 from videolatent_cli.evaluation.diagnostics import FAILURES, diagnose
 from videolatent_cli.evaluation.evaluate import accuracy
-from videolatent_cli.evaluation.measure_latents import Probe, probe_model, reasoning
+from videolatent_cli.evaluation.measure_latents import ProbeResult, probe_model, reasoning
 from videolatent_cli.model.source import VideoSource
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.pipeline.prepare import recipe_dataset
@@ -71,10 +71,10 @@ def test_what_was_not_measured_raises_nothing() -> None:
     states = {row[4] for row in diagnostic_rows(found)}
     assert states == {"not measured"}
     (bad,) = [row for row in diagnostic_rows(diagnose(GOOD | BAD["F4"])) if row[4] == "alarm"]
-    assert bad[5] == "raise loss.bottleneck_weight, or ask harder questions"
+    assert bad[5] == "Raise loss.bottleneck_weight, or ask harder questions."
 
 
-def probed(model: VideoLatent, folder: Path, cache_dir: Path) -> tuple[Probe, list[Group]]:
+def probed(model: VideoLatent, folder: Path, cache_dir: Path) -> tuple[ProbeResult, list[Group]]:
     recipe = make_recipe(folder)
     dataset = recipe_dataset(recipe, cache_dir, cache_dir)
     groups = make_groups(dataset, "test_iid", 8)
@@ -100,9 +100,9 @@ def test_living_latents_are_measured(small_folder: Path, cache_dir: Path) -> Non
     assert sum(one.answer_kl for one in found.judged["shuffle"]) > 1e-7
     assert len(found.words) == 4
     assert all(len(row) == 5 for row in found.words)
-    for look in found.looks:
-        assert [sum(row) for row in look.attention] == pytest.approx([1.0] * 4)
-    sheets = [Image.new("RGB", (8, 8))] * len(found.looks)
+    for view in found.views:
+        assert [sum(row) for row in view.attention] == pytest.approx([1.0] * 4)
+    sheets = [Image.new("RGB", (8, 8))] * len(found.views)
     kinds = {type(block) for block in probe_blocks(found, sheets)}
     assert kinds >= {Heading, Table, Picture}
 

@@ -16,10 +16,10 @@ from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.training.loop import Processes
 from videolatent_cli.training.sharding import (
     clip_gradients,
+    full_tensor,
     is_sharded,
     shard_backbone,
-    shared_like,
-    whole,
+    shard_like,
 )
 from videolatent_cli.training.step import SelfForcing
 
@@ -76,7 +76,7 @@ def compare(rank: int, folder: Path, train: str, **changes: str) -> None:
     learn(module, batch, times=2)
     trained = [p for p in module.parameters() if p.requires_grad]
     Processes(rank, 2).sum_gradients(trained)
-    found = {n: whole(p.grad) for n, p in module.named_parameters() if p.grad is not None}
+    found = {n: full_tensor(p.grad) for n, p in module.named_parameters() if p.grad is not None}
     assert found.keys() == wanted.keys(), about
     for name, gradient in wanted.items():
         assert torch.allclose(found[name], gradient, rtol=1e-4, atol=1e-6), f"{about}: {name}"
@@ -86,7 +86,7 @@ def compare(rank: int, folder: Path, train: str, **changes: str) -> None:
     assert norm > MOST
     for name, parameter in module.named_parameters():
         if parameter.grad is not None:
-            clipped = whole(parameter.grad)
+            clipped = full_tensor(parameter.grad)
             assert torch.allclose(clipped, wanted[name], rtol=1e-4, atol=1e-7), f"{about}: {name}"
 
 
@@ -109,5 +109,5 @@ def test_alone_nothing_is_shared_and_clipping_is_torchs(tmp_path: Path) -> None:
         torch.equal(p.grad, clipped[n]) for n, p in module.named_parameters() if p.grad is not None
     )
     weight = next(module.parameters())
-    assert whole(weight) is weight
-    assert shared_like(weight, weight) is weight
+    assert full_tensor(weight) is weight
+    assert shard_like(weight, weight) is weight

@@ -1,1 +1,1 @@
-"""From records to triplets: formats, data sets, and the EventWorld family."""
+"""Data: records, triplets, questions, data sets, and the EventWorld family of videos."""

@@ -1,4 +1,4 @@
-"""A data set as the rest of the program sees it: triplets by split, and where the videos lie."""
+"""Data sets: triplets by split, with the folder of their videos."""
 
 from __future__ import annotations
 
@@ -17,53 +17,55 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRAIN = "train"
+"""Name of the training split."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Triplets by split; video paths are below `media_root`."""
+    """Triplets by split, with the folder of their videos."""
 
     splits: dict[str, list[Triplet]]
-    """`train` first, then the evaluation splits."""
+    """Triplets of each split: `train` first, then the evaluation splits."""
     media_root: Path
+    """Folder that the triplets' video paths are relative to."""
 
     @property
     def fingerprint(self) -> str:
-        """12 hexadecimal digits that change with any training triplet."""
+        """Digest of the training triplets: 12 hexadecimal digits that change with any of them."""
         return digest([t.model_dump(mode="json") for t in self.splits.get(TRAIN, [])])
 
     @property
     def evaluation(self) -> dict[str, list[Triplet]]:
-        """The splits that are not trained on."""
+        """Evaluation splits, which are not trained on."""
         return {name: triplets for name, triplets in self.splits.items() if name != TRAIN}
 
     def path(self, triplet: Triplet) -> Path:
         """Return the video file of a triplet.
 
         Raises:
-            DataError: For a path that leaves the media root.
+            DataError: If the path is outside the media root.
         """
         path = (self.media_root / triplet.video).resolve()
         if not path.is_relative_to(self.media_root.resolve()):
             raise DataError(
-                f"{triplet.id}: video: must lie below {self.media_root}, got {triplet.video}; "
+                f"{triplet.id}: video: must be below {self.media_root}, got {triplet.video}; "
                 "set data.media_root"
             )
         return path
 
     def videos(self) -> dict[Path, Triplet]:
         """Return each video file once, with the first triplet about it."""
-        found: dict[Path, Triplet] = {}
+        first_triplets: dict[Path, Triplet] = {}
         for triplets in self.splits.values():
             for triplet in triplets:
-                found.setdefault(self.path(triplet), triplet)
-        return found
+                first_triplets.setdefault(self.path(triplet), triplet)
+        return first_triplets
 
     def without(self, bad: Iterable[Path]) -> Dataset:
-        """Return the data set without the triplets of some videos."""
-        gone = set(bad)
+        """Return the data set without the triplets about some videos."""
+        excluded = set(bad)
         kept = {
-            name: [t for t in triplets if self.path(t) not in gone]
+            name: [t for t in triplets if self.path(t) not in excluded]
             for name, triplets in self.splits.items()
         }
         return Dataset(kept, self.media_root)
@@ -73,12 +75,12 @@ def load_dataset(data: TripletsData | EventWorldData, base_dir: Path, cache_dir:
     """Return the data set of a recipe; no video is opened or rendered.
 
     Args:
-        data: The recipe's section.
+        data: Section `data` of the recipe.
         base_dir: Folder of the recipe file.
-        cache_dir: Folder of caches; EventWorld lies below it.
+        cache_dir: Folder of caches; EventWorld videos are stored in a folder below it.
 
     Raises:
-        DataError: For triplets that cannot be read, with every problem.
+        DataError: For triplets that cannot be read; the message lists every problem.
         RecipeError: For unknown splits or families.
     """
     if isinstance(data, TripletsData):
@@ -91,11 +93,12 @@ def load_dataset(data: TripletsData | EventWorldData, base_dir: Path, cache_dir:
     unknown = [name for name in data.eval_splits if name not in SPLITS]
     if unknown:
         raise RecipeError(
-            f"data.eval_splits: unknown split, got {unknown}; choose of: {', '.join(SPLITS)}"
+            f"data.eval_splits: unknown split, got {unknown}; choose from: {', '.join(SPLITS)}"
         )
     splits = {}
     for name in (TRAIN, *data.eval_splits):
         indices = range(video_count(data, name))
+        # Rationales are for training only: evaluation compares with the bare answer.
         kind = data.rationale if data.target == "rationale" and name == TRAIN else None
         pairs = eventworld_triplets(
             name, indices, data.families, data.questions_per_video, rationale=kind
@@ -106,7 +109,7 @@ def load_dataset(data: TripletsData | EventWorldData, base_dir: Path, cache_dir:
 
 
 def _targets(data: TripletsData | EventWorldData, triplets: list[Triplet]) -> list[Triplet]:
-    """Return training triplets with what is to be written as their answer."""
+    """Return training triplets with the answers that the recipe trains: answer or rationale."""
     return [with_rationale(t) for t in triplets] if data.target == "rationale" else triplets
 
 
@@ -116,10 +119,10 @@ def video_count(data: EventWorldData, split: str) -> int:
 
 
 def check_media(dataset: Dataset, source: Path) -> None:
-    """Raise one error that lists the triplets whose video file is missing.
+    """Check that the video file of every triplet exists.
 
     Raises:
-        DataError: Naming at most 20 of them.
+        DataError: If files are missing; the message names at most 20 of them.
     """
     missing = [t for path, t in dataset.videos().items() if not path.exists()]
     if missing:

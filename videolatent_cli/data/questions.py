@@ -1,4 +1,4 @@
-"""Questions to answer in batch: what `vl batch` reads."""
+"""Files of questions for `vl batch`."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,14 +11,14 @@ from videolatent_cli.errors import DataError
 
 
 class AskedQuestion(BaseModel):
-    """One line of a file of questions."""
+    """Question of a file, with the video or the part of a video that it is about."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     id: str = Field(min_length=1)
     question: str = Field(min_length=1)
     video: str | None = None
-    """Path below the folder of videos; None: the whole library is asked."""
+    """Path relative to the folder of videos; None: the question is put to the whole library."""
     choices: list[str] | None = Field(None, min_length=2)
     start_seconds: float | None = Field(None, ge=0)
     end_seconds: float | None = Field(None, gt=0)
@@ -27,11 +27,12 @@ class AskedQuestion(BaseModel):
     @field_validator("choices", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """Read `A|B|C`, as CSV files write it."""
+        """Split choices that are written as `A|B|C`, as in CSV files."""
         return [part.strip() for part in value.split("|")] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        """Check that the start is before the end."""
         start, end = self.start_seconds, self.end_seconds
         if start is not None and end is not None and end <= start:
             raise ValueError(f"end_seconds: must be above start_seconds {start}, got {end}")
@@ -39,7 +40,7 @@ class AskedQuestion(BaseModel):
 
     @property
     def window(self) -> tuple[float | None, float | None]:
-        """Start and end of the part of the video that is meant (s)."""
+        """Start and end of the part of the video that the question is about (s)."""
         return self.start_seconds, self.end_seconds
 
 
@@ -47,12 +48,12 @@ def read_questions(path: Path) -> list[AskedQuestion]:
     """Return the questions of a JSON Lines or CSV file.
 
     Raises:
-        DataError: With one line per problem, and for an id that stands there twice.
+        DataError: For invalid records, with one line per problem, and for duplicate ids.
     """
     questions = read_records(path, AskedQuestion, "question", "name a file of questions")
     counts = Counter(question.id for question in questions)
-    doubled = [name for name, count in counts.items() if count > 1]
-    if doubled:
-        names = ", ".join(doubled[:5])
-        raise DataError(f"{path}: id: must be given once each, got twice: {names}")
+    duplicates = [name for name, count in counts.items() if count > 1]
+    if duplicates:
+        names = ", ".join(duplicates[:5])
+        raise DataError(f"{path}: id: must be unique, got more than once: {names}")
     return questions

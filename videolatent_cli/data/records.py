@@ -1,4 +1,4 @@
-"""Files of records, one JSON object a line or one CSV row each; all problems are told at once."""
+"""Files of records: JSON Lines or CSV. One error reports all problems of a file."""
 
 import csv
 import json
@@ -11,25 +11,26 @@ from pydantic import BaseModel, ValidationError
 
 from videolatent_cli.errors import DataError
 
-_MOST_PROBLEMS = 20
-"""Problems of one file that are listed; more are counted."""
+_MAX_PROBLEMS = 20
+"""Maximum number of problems listed per file; the rest is only counted."""
 
 Record = TypeVar("Record", bound=BaseModel)
 
 
 def read_records(path: Path, model: type[Record], noun: str, hint: str) -> list[Record]:
-    """Return the records of a JSON Lines file, or of a CSV file with the same columns.
+    """Return the records of a JSON Lines file, or of a CSV file with the same keys as columns.
 
-    A record without an `id` gets `FILE:LINE`.
+    A record without an `id` gets the id `FILE:LINE`.
 
     Args:
-        path: The file; `.csv` is read as CSV.
-        model: What each record must be.
-        noun: What a record is called in errors.
-        hint: What to do where the file is missing.
+        path: File of records; a file with the extension `.csv` is read as CSV.
+        model: Class of the records, which validates them.
+        noun: Name of a record in errors.
+        hint: Advice in the error for a missing file.
 
     Raises:
-        DataError: With one line per problem, `FILE:LINE: KEY: WHAT`.
+        DataError: For a file that cannot be read or is invalid, with one line per problem:
+            `FILE:LINE: KEY: WHAT`.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -49,16 +50,17 @@ def read_records(path: Path, model: type[Record], noun: str, hint: str) -> list[
             else:
                 records.append(model.model_validate(values))
         except ValidationError as error:
-            problems += [f"{path}:{number}: {_what(p, model)}" for p in error.errors()]
+            problems += [f"{path}:{number}: {_problem_text(p, model)}" for p in error.errors()]
     if problems:
         raise DataError("\n".join(_shortened(problems)))
     if not records:
-        raise DataError(f"{path}: holds no {noun}; write one JSON object a line")
+        raise DataError(f"{path}: contains no {noun}; write one JSON object per line")
     return records
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
-    """Yield line numbers and what the lines hold, or why they are no JSON."""
+    """Yield the number and the value of each line, or the error for a line that is not JSON."""
+    # Not splitlines(), which also splits at characters that JSON strings may contain.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
@@ -68,14 +70,14 @@ def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield line numbers and rows by column; empty cells are left out."""
+    """Yield the line number and the cells of each row by column, without empty cells."""
     reader = csv.DictReader(text.splitlines(keepends=True), restkey="cells after the last column")
     for row in reader:
         yield reader.line_num, {key: value for key, value in row.items() if value}
 
 
-def _what(problem: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    """Return one problem of one record in words."""
+def _problem_text(problem: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - ErrorDetails
+    """Return the text of one validation error of pydantic."""
     key = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
@@ -91,13 +93,13 @@ def _what(problem: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydant
 
 
 def _shortened(problems: Sequence[str]) -> list[str]:
-    """Return the first problems, and how many more there are."""
-    rest = len(problems) - _MOST_PROBLEMS
-    return [*problems[:_MOST_PROBLEMS], *([f"... and {rest} more problems"] if rest > 0 else [])]
+    """Return the first problems, and a line with the number of the others."""
+    rest = len(problems) - _MAX_PROBLEMS
+    return [*problems[:_MAX_PROBLEMS], *([f"... and {rest} more problems"] if rest > 0 else [])]
 
 
 def write_records(path: Path, records: Iterable[BaseModel]) -> None:
-    """Write records as JSON Lines without what is default, under a name that is then renamed."""
+    """Write records as JSON Lines without default values, first to a temporary name."""
     part = path.with_name(path.name + ".part")
     lines = [json.dumps(r.model_dump(exclude_defaults=True), ensure_ascii=False) for r in records]
     part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

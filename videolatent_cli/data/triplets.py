@@ -1,4 +1,4 @@
-"""Triplets (video, question, answer), the normal form of all data."""
+"""Triplets (video, question, answer), the common form of all data."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,19 +13,19 @@ AnswerType = Literal["choice", "multi_choice", "yesno", "number", "text", "inter
 
 
 class Triplet(BaseModel):
-    """One question about one video; the answer is text, never a letter."""
+    """Question about a video with its answer, which is text, never the letter of an option."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = ""
     video: str = Field(min_length=1)
-    """Path below the media root."""
+    """Path relative to the media root."""
     start_seconds: float | None = Field(None, ge=0)
     end_seconds: float | None = Field(None, gt=0)
     question: str = Field(min_length=1)
     answer: str = Field(min_length=1)
     answers: list[str] | None = None
-    """Other answers that count as right."""
+    """Further answers that count as right."""
     answer_type: AnswerType = "text"
     options: list[str] | None = None
     answer_index: int | None = None
@@ -33,7 +33,7 @@ class Triplet(BaseModel):
     group: str | None = None
     subtitles: str | None = None
     rationale: str | None = None
-    """Read only by the chain-of-thought baseline."""
+    """Chain of thought; only the chain-of-thought baseline is trained on it."""
     split: str | None = None
     dataset: str | None = None
     meta: dict[str, Any] = {}
@@ -41,15 +41,17 @@ class Triplet(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _infer_type(cls, values: Any) -> Any:  # noqa: ANN401 - before validation
+        """Set `answer_type` if it is not given."""
         if isinstance(values, dict) and values.get("answer_type") is None:
             return {**values, "answer_type": _answer_type(values)}
         return values
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        """Check question, times and options against each other."""
         for tag in ("<video>", "<image>"):
             if tag in self.question:
-                raise ValueError(f"question: holds a stray {tag}; remove it")
+                raise ValueError(f"question: contains a stray {tag}; remove it")
         start, end = self.start_seconds, self.end_seconds
         if start is not None and end is not None and end <= start:
             raise ValueError(f"end_seconds: must be above start_seconds {start}, got {end}")
@@ -62,29 +64,29 @@ class Triplet(BaseModel):
 
     @property
     def window(self) -> tuple[float | None, float | None]:
-        """Start and end of the part of the video that is meant (s)."""
+        """Start and end of the part of the video that the question is about (s)."""
         return self.start_seconds, self.end_seconds
 
 
 def with_rationale(triplet: Triplet) -> Triplet:
-    """Return a triplet whose answer is the whole chain of thought, for that baseline.
+    """Return a triplet with its rationale as the answer, for the chain-of-thought baseline.
 
-    A rationale that does not end in the answer gets `so ANSWER`, which the scorers read.
+    If the rationale does not end in the answer, `so ANSWER` is appended, which the scorers read.
 
     Raises:
-        DataError: Where the triplet has no rationale.
+        DataError: If the triplet has no rationale.
     """
     if not triplet.rationale:
         raise DataError(
             f"{triplet.id}: rationale: is missing; add it, or set data.target to answer"
         )
     text = triplet.rationale
-    whole = text if text.endswith(f"so {triplet.answer}") else f"{text} so {triplet.answer}"
-    return triplet.model_copy(update={"answer": whole})
+    full = text if text.endswith(f"so {triplet.answer}") else f"{text} so {triplet.answer}"
+    return triplet.model_copy(update={"answer": full})
 
 
 def _answer_type(values: dict[str, Any]) -> AnswerType:
-    """Return the type that an answer without one has."""
+    """Return the answer type that follows from the answer and the options."""
     answer = str(values.get("answer", "")).strip().lower()
     if values.get("options"):
         return "choice"
@@ -97,17 +99,18 @@ def read_triplets(path: Path) -> list[Triplet]:
     """Return the triplets of a JSON Lines or CSV file.
 
     Raises:
-        DataError: With one line per problem, `FILE:LINE: KEY: WHAT`.
+        DataError: For a file that cannot be read or is invalid, with one line per problem:
+            `FILE:LINE: KEY: WHAT`.
     """
     return read_records(path, Triplet, "triplet", "check data.path")
 
 
 def with_options(question: str, options: Sequence[str]) -> str:
-    """Return a question followed by its options, each behind a letter."""
+    """Return a question followed by its options, one per line, each with a letter."""
     letters = [f"({chr(ord('A') + index)}) {option}" for index, option in enumerate(options)]
     return "\n".join([question, *letters])
 
 
 def question_text(triplet: Triplet) -> str:
-    """Return what is asked, options included; the answer stays the option's text."""
+    """Return the text of a triplet's question, followed by its options if it has any."""
     return with_options(triplet.question, triplet.options) if triplet.options else triplet.question

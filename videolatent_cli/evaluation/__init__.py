@@ -1,1 +1,1 @@
-"""Whether answers are right, and what they rest on."""
+"""Evaluation: accuracy, ablations of the latents, and diagnostics of how latents fail."""

@@ -1,4 +1,4 @@
-"""What happens to the answers when the latents are replaced."""
+"""Ablations: answers with the latents switched off or replaced."""
 
 from __future__ import annotations
 
@@ -13,53 +13,55 @@ if TYPE_CHECKING:
 Ablation = Literal["on", "off", "markers", "zero", "mean", "shuffle", "noise"]
 ABLATIONS: tuple[Ablation, ...] = ("on", "off", "markers", "zero", "mean", "shuffle", "noise")
 REPLACING: tuple[Ablation, ...] = ("zero", "mean", "shuffle", "noise")
-"""Ablations that put something else in the place of each latent."""
+"""Ablations that replace each latent by another vector."""
 
 
 class Replacement:
-    """Replaces each block of latents by the same block of other latents.
+    """Callable that replaces each block of latents by the same block of other latents.
+
+    A rollout calls it once per block, in order.
 
     Args:
-        latents: (batch, latent, dim), all blocks; takes the place of the model's own.
+        latents: Replacements for the latents of all blocks, (batch, latent, dim).
     """
 
     def __init__(self, latents: Tensor) -> None:
         self._rest = latents
 
     def __call__(self, own: Tensor) -> Tensor:
-        """Return the next block, of the shape of `own`."""
+        """Return the next block of replacements, with the shape of `own`."""
         count = own.shape[1]
         block, self._rest = self._rest[:, :count], self._rest[:, count:]
         return block.to(own)
 
 
 def other_rows(answers: Sequence[str], videos: Sequence[int], seed: int) -> list[int]:
-    """Return for each row another row, of another video and with another answer if there is one.
+    """Return another row for each row: of another video and with another answer, if possible.
 
-    Choice: a swap between questions with the same answer could not change anything.
+    Choice: a swap between questions with the same answer could not change the answer.
     """
     order = torch.randperm(len(answers), generator=torch.Generator().manual_seed(seed)).tolist()
     chosen = []
     for row, answer in enumerate(answers):
         start = order.index(row)
-        turns = [order[(start + step) % len(order)] for step in range(1, len(order))]
-        far = [o for o in turns if videos[o] != videos[row]]
-        different = [o for o in far if answers[o] != answer]
-        chosen.append((different or far or turns or [row])[0])
+        others = [order[(start + step) % len(order)] for step in range(1, len(order))]
+        other_video = [other for other in others if videos[other] != videos[row]]
+        other_answer = [other for other in other_video if answers[other] != answer]
+        chosen.append((other_answer or other_video or others or [row])[0])
     return chosen
 
 
 def replacement(
     ablation: Ablation, own: Tensor, mean: Tensor, others: list[int], seed: int
 ) -> Callable[[Tensor], Tensor]:
-    """Return what an ablation puts in the latents' place.
+    """Return the function by which an ablation replaces each block of latents.
 
     Args:
         ablation: `zero`, `mean`, `shuffle` or `noise`.
-        own: The batch's own latents, (batch, latent, dim).
+        own: Latents of the batch, (batch, latent, dim).
         mean: Mean latents over the evaluation set, (latent, dim).
-        others: Row whose latents each row gets with `shuffle`.
-        seed: Of the noise, which has the scale of each latent.
+        others: For `shuffle`: the row that each row takes its latents from.
+        seed: Seed of the noise, which has the RMS of the latent that it replaces.
     """
     match ablation:
         case "zero":
@@ -71,6 +73,6 @@ def replacement(
         case "noise":
             generator = torch.Generator().manual_seed(seed)
             noise = torch.randn(own.shape, generator=generator).to(own)
-            scale = own.square().mean(-1, keepdim=True).sqrt()
+            scale = own.square().mean(-1, keepdim=True).sqrt()  # RMS of each latent
             return Replacement(noise * scale)
     raise ValueError(f"ablation {ablation} replaces nothing")

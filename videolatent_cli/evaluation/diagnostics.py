@@ -1,4 +1,4 @@
-"""What the measurements of a probe mean: the failure modes F1 to F12, their alarms and remedies."""
+"""Failure modes F1 to F12 of latents: measurements, alarms and remedies."""
 
 from __future__ import annotations
 
@@ -12,145 +12,151 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Failure:
-    """One way in which latents fail, and how it shows."""
+    """One way in which latents can fail, with its alarm and its remedy."""
 
     code: str
+    """Code from F1 to F12."""
     name: str
-    reads: tuple[str, ...]
-    """Measurements it rests on."""
+    """Sentence that states the failure."""
+    measurements: tuple[str, ...]
+    """Names of the measurements that the alarm uses."""
     alarm: str
-    """When it is raised, in words."""
-    raised: Callable[..., bool]
-    """Takes the measurements in the order of `reads`."""
+    """Condition of the alarm in words."""
+    is_alarm: Callable[..., bool]
+    """Condition of the alarm as a function of the measurements, in the order of their names."""
     remedy: str
+    """Sentence that says what to do."""
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A failure mode looked for in one model."""
+    """One failure mode with its measurements on one model."""
 
     failure: Failure
     measured: dict[str, float]
-    """What was measured; empty where the model has nothing to measure."""
+    """Measurements by name; empty if the model has nothing to measure."""
 
     @property
     def raised(self) -> bool | None:
-        """Whether the alarm is raised; None where it was not measured."""
-        if set(self.failure.reads) - self.measured.keys():
+        """Whether the alarm is raised; None if a measurement is missing."""
+        if set(self.failure.measurements) - self.measured.keys():
             return None
-        return self.failure.raised(*(self.measured[name] for name in self.failure.reads))
+        return self.failure.is_alarm(*(self.measured[name] for name in self.failure.measurements))
 
 
 FAILURES = (
     Failure(
         "F1",
-        "constant latents",
+        "The latents are nearly the same for every video.",
         ("similarity_between", "effective_rank"),
-        "cosine over triplets > 0.9, or effective rank < 4",
+        "cosine between triplets > 0.9, or effective rank < 4",
         lambda cosine, rank: cosine > 0.9 or rank < 4,
-        "raise loss.diversity_weight",
+        "Raise loss.diversity_weight.",
     ),
     Failure(
         "F2",
-        "equal latents",
+        "The latents of one question are nearly equal.",
         ("similarity_within",),
-        "cosine within a triplet > 0.8",
+        "cosine between two latents of a triplet > 0.8",
         lambda cosine: cosine > 0.8,
-        "raise loss.diversity_weight",
+        "Raise loss.diversity_weight.",
     ),
     Failure(
         "F3",
-        "collapse along blocks",
+        "The latents of later blocks become the same for every video.",
         ("similarity_rise",),
-        "cosine over triplets rises by > 0.3 from the first to the last block",
+        "cosine between triplets rises by > 0.3 from the first to the last block",
         lambda rise: rise > 0.3,
-        "set latent.rollout_gradient: detach_blocks",
+        "Set latent.rollout_gradient to detach_blocks.",
     ),
     Failure(
         "F4",
-        "latents unused by the answer",
+        "The answers do not depend on the latents.",
         ("shuffle_drop",),
-        "another video's latents cost < 1 point on the questions that need reasoning",
+        "latents of another video cost < 1 point on questions that need reasoning",
         lambda drop: drop < 0.01,
-        "raise loss.bottleneck_weight, or ask harder questions",
+        "Raise loss.bottleneck_weight, or ask harder questions.",
     ),
     Failure(
         "F5",
-        "gain only from the markers",
+        "The gain comes from the marker tokens alone.",
         ("markers_drop",),
-        "markers alone cost < 0.5 point",
+        "markers without latents cost < 0.5 point on questions that need reasoning",
         lambda drop: drop < 0.005,
-        "claim no gain from latents; train the markers-only recipe and compare",
+        "Do not claim a gain from latents; train the markers-only recipe and compare.",
     ),
     Failure(
         "F6",
-        "answers without the video",
+        "The questions can be answered without the video.",
         ("accuracy", "blind_accuracy"),
-        "within 3 points without the video",
+        "accuracy without the video is < 3 points lower",
         lambda seen, blind: seen - blind < 0.03,
-        "leave out questions that their text answers",
+        "Remove the questions that can be answered from their text.",
     ),
     Failure(
         "F7",
-        "teacher only repeats the answer",
+        "The teacher only repeats the answer of its hint.",
         ("target_similarity_blind",),
-        "targets without the video have a cosine > 0.95 with those that see it",
+        "cosine between teacher states with and without the video > 0.95",
         lambda cosine: cosine > 0.95,
-        "hint with the option's text, lower loss.alignment_weight",
+        "Give the text of the right option as the answer, or lower loss.alignment_weight.",
     ),
     Failure(
         "F8",
-        "trivial alignment",
+        "Alignment is trivial: states of teacher and student are nearly equal.",
         ("target_distance", "teacher_gain"),
-        "1 - cosine < 0.02",
+        "1 - cosine between states of teacher and student < 0.02",
         lambda distance, gain: distance < 0.02,
-        "deeper loss.alignment_depths",
+        "Compare deeper layers: raise loss.alignment_depths.",
     ),
     Failure(
         "F9",
-        "scale of the latents",
+        "The latents are far smaller or larger than token embeddings.",
         ("scale",),
-        "RMS over that of the token embeddings outside 0.005 to 20",
+        "RMS of latents / RMS of token embeddings outside 0.005 to 20",
         lambda scale: not 0.005 <= scale <= 20,
-        "lower training.latent_learning_rate",
+        "Lower training.latent_learning_rate.",
     ),
     Failure(
         "F10",
-        "training and use differ",
+        "Training and answering compute different likelihoods.",
         ("path_difference",),
         "log-likelihoods differ by > 1e-3 (float32)",
         lambda gap: gap > 1e-3,
-        "a bug: please report it",
+        "This is a bug; please report it.",
     ),
     Failure(
         "F11",
-        "lost state",
+        "The latents do not see the video.",
         ("video_effect",),
-        "another picture changes the first block by < 0.001 of its size",
+        "noise on the video changes the first block by < 0.001 of its norm",
         lambda effect: effect < 1e-3,
-        "a bug: please report it",
+        "This is a bug; please report it.",
     ),
     Failure(
         "F12",
-        "forgetting",
+        "Training made the model worse without latents.",
         ("base_accuracy", "plain_accuracy"),
-        "without latents > 1 point worse than before training",
+        "accuracy without latents > 1 point below that of the backbone before training",
         lambda before, after: before - after > 0.01,
-        "backbone.train: lora with a lower rank or rate, or mix in old data",
+        "Train with backbone.train: lora at a lower rank or learning rate, or mix in earlier data.",
     ),
 )
-"""Choice: the alarms are first guesses, but for F8 and F9. In the grid (docs/lab_notes.md) latents
-that carry answers end at scales of 0.02 to 8, with teachers that know less than the student."""
+"""Failure modes in the order of their codes.
+
+Choice: the thresholds are first guesses, except those of F8 and F9. In the ablation grid (see the
+lab notes), latents that carry answers end at scales of 0.02 to 8, with teachers that know less than
+the student."""
 
 
 def diagnose(measured: Mapping[str, float]) -> list[Diagnostic]:
-    """Return every failure mode with the measurements that are there."""
+    """Return all failure modes with their finite measurements."""
     return [
         Diagnostic(
             failure,
             {
                 name: measured[name]
-                for name in failure.reads
+                for name in failure.measurements
                 if name in measured and math.isfinite(measured[name])
             },
         )

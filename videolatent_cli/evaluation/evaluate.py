@@ -1,4 +1,4 @@
-"""Answers of a model to the questions of a split, with and without its latents."""
+"""Evaluation of a model on the questions of a split, with and without its latents."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ if TYPE_CHECKING:
     from videolatent_cli.model.source import VideoSource
     from videolatent_cli.model.videolatent import VideoLatent
 
-_VIDEOS_AT_ONCE = 8
+_VIDEOS_PER_BATCH = 8
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One question with the answer that was given."""
+    """Question with the answer of a model and the verdict on it."""
 
     triplet: Triplet
     answer: str
     verdict: Verdict
     strict: bool
-    """Whether the answer is right word for word."""
+    """Whether the whole answer equals a right one, with nothing around it."""
     answer_kl: float = 0.0
-    """KL divergence (nats) of the first answer token, from the model as it is to this ablation."""
+    """KL divergence (nats) of the first answer token, from the unchanged model to this ablation."""
 
     @property
     def right(self) -> bool:
-        """Whether the answer is right, whatever stands around it."""
+        """Whether the answer is right, with any text around it."""
         return self.verdict == "right"
 
 
 def batches(
     groups: Sequence[Group], source: VideoSource, prompter: Prompter
 ) -> Iterator[tuple[Batch, list[Triplet]]]:
-    """Yield the questions of a few videos at a time, on the model's device."""
-    for start in range(0, len(groups), _VIDEOS_AT_ONCE):
-        part = list(groups[start : start + _VIDEOS_AT_ONCE])
-        batch = collate_groups(part, source, prompter).to(source.backbone.device)
-        yield batch, [triplet for group in part for triplet in group.triplets]
+    """Yield batches of questions about a few videos each, on the model's device."""
+    for start in range(0, len(groups), _VIDEOS_PER_BATCH):
+        chunk = list(groups[start : start + _VIDEOS_PER_BATCH])
+        batch = collate_groups(chunk, source, prompter).to(source.backbone.device)
+        yield batch, [triplet for group in chunk for triplet in group.triplets]
 
 
 def evaluate(
@@ -77,25 +77,25 @@ def evaluate(
     """Return the judged answers of each ablation, in the order of the groups.
 
     Args:
-        model: In evaluation mode.
-        source: Of the groups' videos.
+        model: Model in evaluation mode.
+        source: Source of the groups' videos.
         groups: Questions by clip.
-        ablations: `on` is the model as it is.
-        progress: Called with (questions done, questions in all).
-        max_new_tokens: Longest answer.
+        ablations: Ablations to run; `on` is the unchanged model.
+        progress: Function called with (questions done, total number of questions).
+        max_new_tokens: Maximum number of tokens per answer.
 
     Raises:
-        UsageError: For an ablation of latents that the model does not have.
+        UsageError: If an ablation replaces latents that the model does not have.
     """
     check_ablations(model, ablations)
     prompter = Prompter(model.backbone)
-    replaced = any(name in REPLACING for name in ablations)
-    mean = mean_latents(model, source, groups, prompter) if replaced else None
+    replaces = any(name in REPLACING for name in ablations)
+    mean = mean_latents(model, source, groups, prompter) if replaces else None
     judged: dict[Ablation, list[Judged]] = {name: [] for name in ablations}
     done, total = 0, sum(len(group.triplets) for group in groups)
     for batch, triplets in batches(groups, source, prompter):
         ask = partial(generate, model, batch, prompter.end_of_turn, max_new_tokens=max_new_tokens)
-        own = ask()
+        own = ask()  # the unchanged model: its latents and its first-token distribution
         for name in ablations:
             out = own if name == "on" else _ablated(ask, name, own, mean, batch, triplets)
             judged[name] += _judged(prompter, triplets, own, out)
@@ -105,22 +105,22 @@ def evaluate(
 
 
 def possible_ablations(model: VideoLatent) -> list[Ablation]:
-    """Return the ablations that take away something that a model has."""
+    """Return the ablations that a model allows, given its latents and markers."""
     if model.injection is None:
         return ["on"]
     return [name for name in ABLATIONS if model.num_blocks or name not in REPLACING]
 
 
 def check_ablations(model: VideoLatent, ablations: Sequence[Ablation]) -> None:
-    """Check that a model has what the ablations take away.
+    """Check that a model has the latents or markers that the ablations remove.
 
     Raises:
-        UsageError: Where it has not.
+        UsageError: If it has not.
     """
-    missing = [name for name in ablations if name not in possible_ablations(model)]
-    if missing:
+    impossible = [name for name in ablations if name not in possible_ablations(model)]
+    if impossible:
         raise UsageError(
-            f"--ablate: the model has no latents to replace, got {missing}; leave it out"
+            f"--ablate: the model has no latents to replace, got {impossible}; leave it out"
         )
 
 
@@ -144,9 +144,10 @@ def _ablated(
 def _judged(
     prompter: Prompter, triplets: Sequence[Triplet], own: Generated, out: Generated
 ) -> list[Judged]:
-    """Return the answers of a batch with verdicts and divergences."""
-    before = own.first_logits.float().log_softmax(-1)
+    """Return the answers of a batch with their verdicts and divergences."""
+    before = own.first_logits.float().log_softmax(-1)  # (batch, vocab)
     after = out.first_logits.float().log_softmax(-1)
+    # F.kl_div takes the approximation first: this is KL(before || after).
     divergence = F.kl_div(after, before, reduction="none", log_target=True).sum(-1)
     answers = [prompter.decode(ids) for ids in out.token_ids]
     return [
@@ -169,31 +170,31 @@ def mean_latents(
 
 
 def accuracy(judged: Sequence[Judged]) -> Accuracy:
-    """Return the share of right answers."""
+    """Return the accuracy of judged answers."""
     return Accuracy(sum(j.right for j in judged), len(judged))
 
 
 def by_category(judged: Sequence[Judged]) -> dict[str, list[int]]:
-    """Return the questions of each category name that occurs: `hops=3` first, then `direction`."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for index, one in enumerate(judged):
-        for name in one.triplet.category:
-            found[name].append(index)
-    return {name: found[name] for name in sorted(found, key=category_order)}
+    """Return the indices of the questions of each category that occurs, in `category_order`."""
+    indices: dict[str, list[int]] = defaultdict(list)
+    for index, answer in enumerate(judged):
+        for name in answer.triplet.category:
+            indices[name].append(index)
+    return {name: indices[name] for name in sorted(indices, key=category_order)}
 
 
 def category_order(name: str) -> tuple[bool, str]:
-    """Return what sorts category names: `hops=3` before `direction`."""
+    """Return the sort key of a category name: names such as `hops=3` come before `direction`."""
     return "=" not in name, name
 
 
 def difference(a: Sequence[Judged], b: Sequence[Judged]) -> Difference:
-    """Return how much more of the same questions A answers rightly than B."""
-    videos = [one.triplet.video for one in a]
+    """Return the accuracy of A minus that of B, on the same questions in the same order."""
+    videos = [answer.triplet.video for answer in a]
     return paired_difference([j.right for j in a], [j.right for j in b], videos)
 
 
 def accuracy_by_category(judged: Sequence[Judged]) -> dict[str, Accuracy]:
-    """Return the accuracy of each category name that occurs."""
-    groups = by_category(judged)
-    return {name: accuracy([judged[i] for i in found]) for name, found in groups.items()}
+    """Return the accuracy of each category that occurs, in `category_order`."""
+    categories = by_category(judged)
+    return {name: accuracy([judged[i] for i in indices]) for name, indices in categories.items()}

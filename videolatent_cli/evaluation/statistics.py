@@ -1,4 +1,4 @@
-"""Intervals of proportions, and of differences between two models on the same questions."""
+"""Confidence intervals of accuracies, and of differences in accuracy on the same questions."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 _Z_95 = 1.959963984540054
 """Two-sided 95 % point of the normal distribution."""
 _RESAMPLES = 4000
+"""Number of bootstrap resamples."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A share of right answers."""
+    """Number and share of right answers."""
 
     right: int
+    """Number of right answers."""
     total: int
+    """Number of questions."""
 
     @property
     def value(self) -> float:
-        """Share in [0, 1]; not a number without questions."""
+        """Share of right answers, in [0, 1]; NaN without questions."""
         return self.right / self.total if self.total else math.nan
 
     def interval(self) -> tuple[float, float]:
@@ -46,7 +49,7 @@ class Accuracy:
         return f"{self.value:.3f} [{low:.2f}, {high:.2f}]"
 
     def document(self) -> dict[str, float | int]:
-        """Return the numbers as plain values."""
+        """Return the values as a JSON object."""
         low, high = self.interval()
         return {
             "right": self.right,
@@ -62,47 +65,52 @@ class Difference:
     """Accuracy of A minus accuracy of B on the same questions."""
 
     mean: float
+    """Difference, in [-1, 1]."""
     low: float
+    """Lower end of the 95 % interval."""
     high: float
-    """95 % interval, in [-1, 1]."""
+    """Upper end of the 95 % interval."""
     only_a: int
-    """Questions that A alone answers rightly."""
+    """Number of questions that only A answers correctly."""
     only_b: int
+    """Number of questions that only B answers correctly."""
     p: float
-    """Two-sided McNemar test; it takes questions for independent."""
+    """Two-sided p-value of McNemar's test, which assumes that questions are independent."""
     total: int
+    """Number of questions."""
 
     def __str__(self) -> str:
         """Return the difference in points with its interval, such as `+5.2 [3.1, 7.1]`."""
         return f"{100 * self.mean:+.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
     def document(self) -> dict[str, float | int]:
-        """Return the numbers as plain values."""
+        """Return the values as a JSON object."""
         return asdict(self)
 
 
 def paired_difference(
     a: Sequence[bool], b: Sequence[bool], clusters: Sequence[str], seed: int = 0
 ) -> Difference:
-    """Return the difference of two models on the same questions.
+    """Return the difference in accuracy between two models on the same questions.
 
-    Choice: the interval is the percentile bootstrap over clusters, since questions about one video
-    share what was seen of it.
+    Choice: the interval is the percentile bootstrap over clusters, since answers to questions about
+    one video depend on the same perception of it.
 
     Args:
-        a: Whether A is right, by question.
-        b: Whether B is right, by question.
-        clusters: The video of each question.
-        seed: Of the resampling.
+        a: Whether A answers each question correctly.
+        b: Whether B answers each question correctly.
+        clusters: Video of each question.
+        seed: Seed of the resampling.
 
     Raises:
-        ValueError: Without questions, or for lists of different lengths.
+        ValueError: If there are no questions, or if the lists have different lengths.
     """
     if not len(a) == len(b) == len(clusters) or not len(a):
         raise ValueError(f"paired_difference: {len(a)}, {len(b)} and {len(clusters)} questions")
     gain = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    _, where = np.unique(np.asarray(clusters), return_inverse=True)
-    gains, sizes = np.bincount(where, gain), np.bincount(where)
+    _, cluster_index = np.unique(np.asarray(clusters), return_inverse=True)
+    # Sum of gains and number of questions of each cluster.
+    gains, sizes = np.bincount(cluster_index, gain), np.bincount(cluster_index)
     low, high = _bootstrap(gains, sizes, seed)
     only_a, only_b = int((gain > 0).sum()), int((gain < 0).sum())
     p = mcnemar_p(only_a, only_b)
@@ -112,16 +120,19 @@ def paired_difference(
 def _bootstrap(gains: np.ndarray, sizes: np.ndarray, seed: int) -> tuple[float, float]:
     """Return the 95 % interval of sum(gains) / sum(sizes) over resampled clusters."""
     count = len(gains)
+    # How often each cluster is drawn, (resample, cluster): the same as drawing with replacement.
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
     low, high = np.quantile((draws @ gains) / (draws @ sizes), [0.025, 0.975])
     return float(low), float(high)
 
 
 def mcnemar_p(only_a: int, only_b: int) -> float:
-    """Return the exact two-sided p-value of the questions on which two models disagree.
+    """Return the exact two-sided p-value of McNemar's test.
+
+    It uses only the questions on which the models disagree.
 
     Source: McNemar 1947; the binomial form.
     """
     n, fewer = only_a + only_b, min(only_a, only_b)
     tail = sum(math.comb(n, k) for k in range(fewer + 1))
-    return min(1.0, 2.0 * (tail / (1 << n)))
+    return min(1.0, 2.0 * (tail / (1 << n)))  # integers first: no overflow for large n

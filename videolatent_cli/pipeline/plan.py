@@ -17,7 +17,7 @@ from videolatent_cli.model.load import build_model, sampling_of
 from videolatent_cli.pipeline.prepare import cache_status, clips_of, open_source, recipe_dataset
 from videolatent_cli.recipe.data_schema import EventWorldData
 from videolatent_cli.runtime.machine import Machine
-from videolatent_cli.training.estimate import measured_seconds, reckoned_seconds, step_bytes
+from videolatent_cli.training.estimate import estimated_seconds, measured_seconds, step_bytes
 from videolatent_cli.training.feed import TripletFeed
 from videolatent_cli.training.groups import Lengths, as_example, group_lengths, make_groups
 from videolatent_cli.training.metrics import peak_memory_bytes
@@ -174,7 +174,7 @@ def plan_recipe(request: PlanRequest, machine: Machine = Machine()) -> Plan:
         share = positions / (worst.count * worst.positions)
         seconds = share * measured_seconds(model, recipe, worst.with_frame_groups(length))
     else:
-        seconds = reckoned_seconds(model, positions)
+        seconds = estimated_seconds(model, positions)
     return Plan(
         run_dir=request.run_dir,
         triplets=len(tokens),

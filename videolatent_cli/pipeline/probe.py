@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from videolatent_cli.evaluation.measure_latents import Look, Probe, probe_model
+from videolatent_cli.evaluation.measure_latents import LatentView, ProbeResult, probe_model
 from videolatent_cli.model.load import build_model
 from videolatent_cli.pipeline.answering.evidence import evidence_sheet
 from videolatent_cli.pipeline.evaluate import TRIPLETS_AT_ONCE, held_out
@@ -33,7 +33,7 @@ class ProbeReport:
 
     run: str
     split: str
-    probe: Probe
+    probe: ProbeResult
     page: Path | None
     """The HTML page, if one was written."""
 
@@ -96,7 +96,7 @@ def probe_run(
     probe = probe_model(trained.model, source, blind, groups, depths, base, progress)
     page = request.page or (run / "probe.html" if run is not None else None)
     if page is not None:
-        sheets = [_sheet(trained, dataset, look) for look in probe.looks]
+        sheets = [_sheet(trained, dataset, view) for view in probe.views]
         title = f"{trained.name} on {split}: {len(probe.judged['on'])} questions"
         write_page(page, f"Probe of {title}", probe_blocks(probe, sheets))
     return ProbeReport(trained.name, split, probe, page)
@@ -111,9 +111,9 @@ def _base(trained: TrainedModel, device: str) -> VideoLatent | None:
     return build_model(recipe.model_copy(update={"latent": None}), resolved).eval()
 
 
-def _sheet(trained: TrainedModel, dataset: Dataset, look: Look) -> Image.Image:
+def _sheet(trained: TrainedModel, dataset: Dataset, view: LatentView) -> Image.Image:
     """Return the contact sheet of one question; bars show where all latents looked together."""
-    clip = Clip(dataset.path(look.triplet), look.triplet.window)
-    mean = [sum(column) / len(look.attention) for column in zip(*look.attention, strict=True)]
-    title = f"{look.triplet.question}\nright: {look.triplet.answer}"
+    clip = Clip(dataset.path(view.triplet), view.triplet.window)
+    mean = [sum(column) / len(view.attention) for column in zip(*view.attention, strict=True)]
+    title = f"{view.triplet.question}\nright: {view.triplet.answer}"
     return evidence_sheet(trained, clip, title, mean)

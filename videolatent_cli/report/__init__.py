@@ -1,1 +1,1 @@
-"""Plots and pages from result values."""
+"""HTML pages, plots and playlists made from the results of other folders."""

@@ -1,4 +1,4 @@
-"""Plots of training curves."""
+"""Plots of training curves as PNG."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Log = Sequence[Mapping[str, Any]]
-    """Lines of a step log."""
+    """Entries of a step log, one per step."""
 
 _COLUMNS = 2
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot: named curves over steps."""
+    """One plot with named curves over steps."""
 
     title: str
     curves: Mapping[str, Sequence[tuple[int, float]]]
+    """Points (step, value) of each curve by its label."""
 
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
-    """Return a PNG with two plots a row."""
-    # Heavy, and needs a backend without a screen before pyplot would choose one.
+    """Return a PNG of the panels, two per row."""
+    # Imported here since matplotlib is slow to import. Agg needs no screen; pyplot might choose a
+    # backend that does.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -50,21 +52,22 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
 
 
 def comparison_panels(logs: Mapping[str, Log]) -> list[Panel]:
-    """Return the answer loss of several runs, and the other parts of each."""
+    """Return two panels: the answer loss of several runs, and all other parts of their losses."""
     parts = {name: _named(log, "parts") for name, log in logs.items()}
     others = {
         f"{name}: {part}": points
-        for name, found in parts.items()
-        for part, points in found.items()
+        for name, curves in parts.items()
+        for part, points in curves.items()
         if part != "answer"
     }
-    answers = {name: found["answer"] for name, found in parts.items()}
-    return [Panel("answer loss (nats)", answers), Panel("other parts", others)]
+    answers = {name: curves["answer"] for name, curves in parts.items()}
+    return [Panel("answer loss (nats)", answers), Panel("other parts of the loss", others)]
 
 
 def run_panels(log: Log) -> list[Panel]:
-    """Return everything that the log of one run says."""
+    """Return the panels of one run's log."""
     others = _named(log, "latents")
+    # The effective rank has a panel of its own: it is far above similarities and scale.
     rank = {"all latents": others.pop("effective_rank")} if "effective_rank" in others else {}
     speed = _curve(log, lambda line: line["num_tokens"] / line["seconds"])
     memory = _curve(log, lambda line: line["peak_memory_bytes"] / 1e9)
@@ -81,12 +84,12 @@ def run_panels(log: Log) -> list[Panel]:
 
 
 def _curve(log: Log, value: Callable[[Mapping[str, Any]], float]) -> list[tuple[int, float]]:
-    """Return one value of each line."""
+    """Return the curve of one value per log entry."""
     return [(line["step"], value(line)) for line in log]
 
 
 def _named(log: Log, key: str) -> dict[str, list[tuple[int, float]]]:
-    """Return the curves of all names below a key."""
+    """Return one curve for each name in the dictionaries under a key; entries may lack names."""
     names = dict.fromkeys(name for line in log for name in line[key])
     return {
         name: [(line["step"], line[key][name]) for line in log if name in line[key]]
@@ -95,14 +98,14 @@ def _named(log: Log, key: str) -> dict[str, list[tuple[int, float]]]:
 
 
 def plot_curves(logs: Mapping[str, Log], path: Path) -> None:
-    """Write a PNG that compares runs, under a temporary name that is then renamed."""
+    """Write a PNG that compares runs, first to a temporary name that is then renamed."""
     part_path = path.with_name(path.name + ".part")
     part_path.write_bytes(draw_panels(comparison_panels(logs)))
     part_path.replace(path)
 
 
 def smoothed(values: Sequence[float], window: int = 9) -> list[float]:
-    """Return the mean of each value and those just before it."""
+    """Return the running mean: each value averaged with up to `window` - 1 values before it."""
     return [
         sum(values[max(0, i - window + 1) : i + 1]) / min(window, i + 1) for i in range(len(values))
     ]

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: one file that opens offline, everything in it escaped."""
+"""Self-contained HTML pages: one file that opens offline, with all content escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Heading:
-    """Starts a part of the page."""
+    """Heading of a section of the page."""
 
     kind: ClassVar[str] = "heading"
     text: str
@@ -23,16 +23,17 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """Paragraph of text."""
 
     kind: ClassVar[str] = "text"
     text: str
     note: bool = False
+    """Whether the paragraph is a note, shown in a lighter colour."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """Text as it stands, such as a recipe."""
+    """Preformatted text, such as a recipe."""
 
     kind: ClassVar[str] = "code"
     text: str
@@ -40,7 +41,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; the cells `alarm` and `ok` are coloured."""
+    """Table; cells with the text `alarm` or `ok` are coloured."""
 
     kind: ClassVar[str] = "table"
     columns: Sequence[str]
@@ -49,33 +50,35 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that becomes part of the page."""
+    """Picture embedded in the page."""
 
     kind: ClassVar[str] = "image"
     data: bytes = field(repr=False)
+    """Bytes of the picture file."""
     alt: str
+    """Text for readers who cannot see the picture."""
     mime: str = "image/png"
 
     @property
     def url(self) -> str:
-        """The picture as a data URL."""
+        """Picture as a data URL."""
         return f"data:{self.mime};base64,{b64encode(self.data).decode('ascii')}"
 
 
 @dataclass(frozen=True)
 class Card:
-    """A moment of a video, or an answer, with its picture."""
+    """Card that shows a moment of a video, or an answer, with its picture."""
 
     title: str
     lines: Sequence[str]
     picture: Picture | None = None
     link: str | None = None
-    """Opened by a click on the picture."""
+    """URL that a click on the picture opens."""
 
 
 @dataclass(frozen=True)
 class Cards:
-    """Cards with a field that shows only those that hold some words."""
+    """Grid of cards with a field that filters them by words."""
 
     kind: ClassVar[str] = "cards"
     cards: Sequence[Card]
@@ -85,7 +88,7 @@ Block = Heading | Text | Code | Table | Picture | Cards
 
 
 def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
-    """Write one HTML file, under a temporary name that is then renamed."""
+    """Write one HTML file, first to a temporary name that is then renamed."""
     environment = Environment(
         loader=PackageLoader("videolatent_cli.report", "."),
         autoescape=True,

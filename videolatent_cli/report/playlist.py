@@ -1,4 +1,4 @@
-"""Moments of videos as lists that players and editing programs open."""
+"""Playlists: moments of videos in formats of players and editing programs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _EDL_FPS = 25
-"""Choice: EDL counts frames of one rate; files of any rate go by time."""
+"""Frame rate of EDL times. Choice: EDL counts frames at one rate, which files of any rate fit by
+time."""
 _OTIO_RATE = 1000
+"""Rate of OpenTimelineIO times: milliseconds."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One moment."""
+    """Moment of a video."""
 
     path: Path
     start_seconds: float
@@ -27,11 +29,13 @@ class Entry:
 
 
 def write_playlist(path: Path, title: str, entries: Sequence[Entry]) -> None:
-    """Write moments as M3U (players), EDL or OpenTimelineIO (editing programs), by the ending.
+    """Write moments as M3U for players, or as EDL or OpenTimelineIO for editing programs.
+
+    The file name extension chooses the format.
 
     Raises:
-        UsageError: For any other ending.
-        SetupError: Where the package for EDL and OTIO is missing.
+        UsageError: For any other extension.
+        SetupError: If the package for EDL and OpenTimelineIO is missing.
     """
     if path.suffix in (".m3u", ".m3u8"):
         text = "".join(["#EXTM3U\n", *map(_m3u, entries)])
@@ -43,8 +47,8 @@ def write_playlist(path: Path, title: str, entries: Sequence[Entry]) -> None:
 
 
 def _m3u(entry: Entry) -> str:
-    """Return an entry as M3U writes it, with start and stop as VLC reads them."""
-    title = " ".join(entry.title.split())
+    """Return an entry in M3U, with start and stop times as VLC reads them."""
+    title = " ".join(entry.title.split())  # an entry's title must fit on one line
     return (
         f"#EXTINF:{entry.end_seconds - entry.start_seconds:.0f},{title}\n"
         f"#EXTVLCOPT:start-time={entry.start_seconds:.3f}\n"
@@ -54,6 +58,7 @@ def _m3u(entry: Entry) -> str:
 
 
 def _write_timeline(path: Path, title: str, entries: Sequence[Entry]) -> None:
+    """Write EDL or OpenTimelineIO, by the extension."""
     try:
         import opentimelineio as otio
     except ImportError:

@@ -1,4 +1,4 @@
-"""The page of a probe: diagnostics, ablations, words and looks of the latents."""
+"""Page of a probe: diagnostics, ablations, and words and attention of the latents."""
 
 from __future__ import annotations
 
@@ -17,75 +17,84 @@ if TYPE_CHECKING:
     from videolatent_cli.evaluation.ablation import Ablation
     from videolatent_cli.evaluation.diagnostics import Diagnostic
     from videolatent_cli.evaluation.evaluate import Judged
-    from videolatent_cli.evaluation.measure_latents import Look, Probe
+    from videolatent_cli.evaluation.measure_latents import LatentView, ProbeResult
 
-DIAGNOSTIC_COLUMNS = ("", "failure", "measured", "alarm when", "state", "remedy")
+DIAGNOSTIC_COLUMNS = ("code", "failure mode", "measured", "alarm when", "state", "remedy")
 
 
 def diagnostic_rows(diagnostics: Sequence[Diagnostic]) -> list[list[str]]:
-    """Return one row a failure mode; the remedy only where the alarm is raised."""
+    """Return one row per failure mode; the remedy is given only if the alarm is raised."""
     rows = []
-    for one in diagnostics:
-        state = {True: "alarm", False: "ok", None: "not measured"}[one.raised]
-        measured = ", ".join(f"{name} {value:.3g}" for name, value in one.measured.items())
-        failure = one.failure
-        remedy = failure.remedy if one.raised else ""
+    for diagnostic in diagnostics:
+        state = {True: "alarm", False: "ok", None: "not measured"}[diagnostic.raised]
+        measured = ", ".join(f"{name} {value:.3g}" for name, value in diagnostic.measured.items())
+        failure = diagnostic.failure
+        remedy = failure.remedy if diagnostic.raised else ""
         rows.append([failure.code, failure.name, measured, failure.alarm, state, remedy])
     return rows
 
 
-def probe_blocks(probe: Probe, sheets: Sequence[Image.Image]) -> list[Block]:
-    """Return the page of a probe; one contact sheet for each of its looks."""
+def probe_blocks(probe: ProbeResult, sheets: Sequence[Image.Image]) -> list[Block]:
+    """Return the page of a probe.
+
+    Args:
+        probe: Measurements to show.
+        sheets: Contact sheet of each of the probe's views.
+    """
     blocks: list[Block] = [
         Heading("Diagnostics"),
         Table(DIAGNOSTIC_COLUMNS, diagnostic_rows(probe.diagnostics)),
-        Heading("What the latents are worth"),
+        Heading("Effect of the latents on the answers"),
         ablation_table(probe.judged),
     ]
     if probe.words:
         blocks += [
-            Heading("What each latent would say"),
-            Text("Likeliest next words at each latent's position, over all questions.", note=True),
+            Heading("Most likely words at each latent"),
+            Text(
+                "Most likely next words at the position of each latent, over all questions.",
+                note=True,
+            ),
             Table(("latent", "words"), _word_rows(probe.words)),
         ]
-    if probe.looks:
-        blocks += [Heading("Where the latents look")]
-    for look, sheet in zip(probe.looks, sheets, strict=True):
-        blocks += [picture(sheet, look.triplet.question), _look_table(look)]
+    if probe.views:
+        blocks += [Heading("Frames that the latents attend to")]
+    for view, sheet in zip(probe.views, sheets, strict=True):
+        blocks += [picture(sheet, view.triplet.question), _view_table(view)]
     return blocks
 
 
 def ablation_table(judged: Mapping[Ablation, Sequence[Judged]]) -> Table:
-    """Return accuracy under each ablation, and what it costs where reasoning is needed."""
+    """Return the accuracy under each ablation, and the loss on questions that need reasoning."""
     deep = reasoning(judged["on"])
+    unchanged = [judged["on"][i] for i in deep]
     rows = []
-    for name, found in judged.items():
-        kl = sum(one.answer_kl for one in found) / len(found)
+    for name, answers in judged.items():
+        kl = sum(answer.answer_kl for answer in answers) / len(answers)
         cost = ""
         if name != "on":
-            cost = str(difference([judged["on"][i] for i in deep], [found[i] for i in deep]))
-        rows.append([name, str(accuracy(found)), cost, f"{kl:.2f}" if cost else ""])
+            cost = str(difference(unchanged, [answers[i] for i in deep]))
+        rows.append([name, str(accuracy(answers)), cost, f"{kl:.2f}" if cost else ""])
     cost = f"points lost on the {len(deep)} questions that need reasoning [95 %]"
     return Table(("latents", "accuracy [95 %]", cost, "answer KL (nats)"), rows)
 
 
 def _word_rows(words: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return one row a latent."""
+    """Return one row per latent, numbered from 1."""
     return [[str(index + 1), ", ".join(row)] for index, row in enumerate(words)]
 
 
-def _look_table(look: Look) -> Table:
-    """Return where each latent of one question looked, and its words."""
-    groups = len(look.attention[0]) if look.attention else 0
+def _view_table(view: LatentView) -> Table:
+    """Return the attention of each latent of one question to each frame group, and its words."""
+    groups = len(view.attention[0]) if view.attention else 0
     rows = []
-    for index, words in enumerate(look.words):
-        weights = [f"{w:.2f}" for w in look.attention[index]] if look.attention else []
+    for index, words in enumerate(view.words):
+        weights = [f"{w:.2f}" for w in view.attention[index]] if view.attention else []
         rows.append([str(index + 1), *weights, ", ".join(words)])
     return Table(("latent", *(f"group {g + 1}" for g in range(groups)), "words"), rows)
 
 
 def picture(sheet: Image.Image, alt: str) -> Picture:
-    """Return a contact sheet as part of a page."""
+    """Return a contact sheet as a JPEG picture of the page."""
     data = io.BytesIO()
     sheet.convert("RGB").save(data, format="JPEG", quality=85)
     return Picture(data.getvalue(), alt, "image/jpeg")

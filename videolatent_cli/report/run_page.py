@@ -1,4 +1,4 @@
-"""The page of a run: curves, ablations, sample questions, recipe."""
+"""Page of a run: curves, ablations, sample questions, recipe and provenance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """One question that was asked for the page."""
+    """Sample question with the model's answer and a contact sheet of its video."""
 
     question: str
     answer: str
@@ -43,41 +43,44 @@ def run_blocks(
     """Return the page of a run.
 
     Args:
-        details: The document `vl.run/1`.
+        details: JSON document `vl.run/1`.
         recipe: Text of the recipe file.
-        log: Lines of the step log.
-        split: What was evaluated.
-        judged: Answers by ablation.
+        log: Entries of the step log.
+        split: Name of the evaluated split.
+        judged: Judged answers under each ablation.
         samples: Questions to show.
     """
     own = accuracy_by_category(judged["on"])
     rows = []
-    for name, found in own.items():
-        low, high = found.interval()
-        rows.append([name, f"{found.value:.3f}", f"{low:.2f}-{high:.2f}", str(found.total)])
+    for name, share in own.items():
+        low, high = share.interval()
+        rows.append([name, f"{share.value:.3f}", f"{low:.2f}-{high:.2f}", str(share.total)])
     blocks: list[Block] = [
         Table(("", ""), _summary(details, log)),
         Heading("Training"),
         Picture(draw_panels(run_panels(log)), "training curves"),
-        Heading(f"What the latents are worth, on {split}"),
+        Heading(f"Effect of the latents on the answers, on {split}"),
         ablation_table(judged),
-        Heading("Accuracy by kind of question"),
-        Table(("questions", "accuracy", "95 % interval", "number"), rows),
+        Heading("Accuracy by question category"),
+        Table(("category", "accuracy", "95 % interval", "questions"), rows),
         Heading("Sample questions"),
-        Text("Framed frames are the evidence; bars show where the latents looked.", note=True),
+        Text(
+            "Framed frames are the evidence; bars show the attention of the latents to each frame.",
+            note=True,
+        ),
     ]
     blocks += [picture(sample.sheet, f"{sample.question} {sample.answer}") for sample in samples]
     return [
         *blocks,
         Heading("Recipe"),
         Code(recipe),
-        Heading("Where it comes from"),
+        Heading("Provenance"),
         Code(json.dumps(details["provenance"], indent=2)),
     ]
 
 
 def _summary(details: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return the run in a few lines."""
+    """Return the rows of the summary table: run, steps, time, memory and loss."""
     summary, seconds = details["summary"], sum(line["seconds"] for line in log)
     tokens = sum(line["num_tokens"] for line in log)
     memory = max((line["peak_memory_bytes"] for line in log), default=0)
@@ -85,10 +88,7 @@ def _summary(details: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> li
         ("run", summary["run"]),
         ("recipe hash", summary["recipe_hash"]),
         ("steps", f"{summary['step']} of {summary['total_steps']}"),
-        ("training time", f"{seconds:.0f} s, {tokens / max(seconds, 1e-9):.0f} tokens a second"),
-        (
-            "peak memory",
-            f"{memory / 1e9:.2f} GB",
-        ),
+        ("training time", f"{seconds:.0f} s, {tokens / max(seconds, 1e-9):.0f} tokens per second"),
+        ("peak memory", f"{memory / 1e9:.2f} GB"),
         ("last loss", f"{log[-1]['loss']:.4f}" if log else ""),
     ]

@@ -1,1 +1,1 @@
-"""Optimisation: micro batches, one step, the loop, and what is logged."""
+"""Training: batches, the step and its losses, the loop, the optimizer, several processes."""

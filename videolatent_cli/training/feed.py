@@ -1,4 +1,4 @@
-"""Where micro batches come from: a stream of rendered worlds, or triplets with cached videos."""
+"""Sources of micro batches: a stream of rendered worlds, or triplets with their videos."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 
 def world_frames(world: World) -> FrameBatch:
-    """Return a rendered world as frames with times."""
+    """Return the rendered frames of a world with their times."""
     frames = render(world)
     return FrameBatch(frames, np.arange(len(frames)) / FPS)
 
 
 class StreamFeed:
-    """EventWorld without end: micro batch i holds videos that no other micro batch holds.
+    """Endless stream of EventWorld micro batches; each contains videos that no other contains.
 
-    Choice: the balance of answers runs within each micro batch, so that any one can be made alone.
+    Choice: answers are balanced within each micro batch, so that any micro batch can be made alone.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class StreamFeed:
         self.fingerprint = digest(["eventworld_stream", SPEC_VERSION, data.model_dump()])
 
     def num_steps(self, training: Training) -> int:
-        """Return the optimizer steps of a training; the recipe names them, a stream has no end."""
-        assert training.max_steps is not None
+        """Return the number of optimizer steps of a training."""
+        assert training.max_steps is not None, "a stream has no end, so the recipe sets max_steps"
         return training.max_steps
 
     def batch(self, index: int) -> Batch:
@@ -69,6 +69,7 @@ class StreamFeed:
             self._data.options_fraction,
             self._data.forms_fraction,
         )
+        # The balance may refuse all questions of a world; its video then has no row in the batch.
         pairs = [(world, triplets) for world, triplets in pairs if triplets]
         frames = [world_frames(world) for world, _ in pairs]
         examples = [[as_example(t) for t in triplets] for _, triplets in pairs]
@@ -76,7 +77,7 @@ class StreamFeed:
 
 
 class TripletFeed:
-    """Micro batches of a data set's training triplets, their videos from a source."""
+    """Micro batches of a data set's training triplets, with their videos from a `VideoSource`."""
 
     def __init__(
         self,
@@ -87,17 +88,18 @@ class TripletFeed:
         live_frames: bool,
         lengths: Lengths | None = None,
     ) -> None:
-        """Choose the order.
+        """Group the triplets by video and fix the order of micro batches.
 
         Args:
-            dataset: Where triplets come from.
-            source: Where videos come from.
-            training: Size and order of batches.
-            live_frames: Whether batches hold frames, for a vision tower that learns.
-            lengths: Needed where `training.tokens_per_batch` is set.
+            dataset: Data set with the training triplets.
+            source: Source of the videos' features and frames.
+            training: Section of the recipe that sets size and order of micro batches.
+            live_frames: Whether batches contain frames instead of features, for training the
+                vision tower.
+            lengths: Numbers of positions; required if `training.tokens_per_batch` is set.
 
         Raises:
-            RecipeError: Where a video's triplets alone are above the budget.
+            RecipeError: If the triplets of one video alone exceed `training.tokens_per_batch`.
         """
         self._groups = make_groups(dataset, TRAIN, training.triplets_per_video)
         self._source = source
@@ -109,23 +111,23 @@ class TripletFeed:
     def _make_sampler(
         self, training: Training, lengths: Lengths | None
     ) -> GroupSampler | BudgetSampler:
-        """Return the order of micro batches."""
+        """Return the sampler that chooses the groups of each micro batch."""
         budget = training.tokens_per_batch
         if budget is None:
             return GroupSampler(len(self._groups), training.videos_per_batch, training.seed)
         assert lengths is not None, "a budget needs lengths"
-        found = group_lengths(self._groups, lengths, self._prompter)
-        longest = max(range(len(found)), key=found.__getitem__)
-        if found[longest] > budget:
+        sizes = group_lengths(self._groups, lengths, self._prompter)
+        largest = max(range(len(sizes)), key=sizes.__getitem__)
+        if sizes[largest] > budget:
             raise RecipeError(
-                f"training.tokens_per_batch: must be at least {found[longest]}, which the triplets "
-                f"of {self._groups[longest].clip.path} take, got {budget}; raise it, or lower "
-                "video.max_frames or training.triplets_per_video"
+                f"training.tokens_per_batch: must be at least {sizes[largest]}, the positions of "
+                f"the triplets of {self._groups[largest].clip.path}, got {budget}; raise it, or "
+                "lower video.max_frames or training.triplets_per_video"
             )
-        return BudgetSampler(found, budget, training.seed)
+        return BudgetSampler(sizes, budget, training.seed)
 
     def num_steps(self, training: Training) -> int:
-        """Return the optimizer steps of a training."""
+        """Return the number of optimizer steps of a training."""
         if training.max_steps is not None:
             return training.max_steps
         batches = self._sampler.batches_per_epoch * training.epochs

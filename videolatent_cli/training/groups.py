@@ -1,4 +1,4 @@
-"""Triplets about one clip, grouped so that they share its visual prefix."""
+"""Groups of triplets about one clip, which share its visual prefix in a batch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def as_example(triplet: Triplet) -> Example:
-    """Return a triplet as the model sees it."""
+    """Return a triplet as the texts that the model reads."""
     return Example(question_text(triplet), triplet.answer, triplet.id)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some triplets about one clip."""
+    """Triplets about one clip that are run together."""
 
     clip: Clip
     triplets: tuple[Triplet, ...]
@@ -35,13 +35,14 @@ class Group:
 def make_groups(
     dataset: Dataset, split: str, triplets_per_video: int, limit: int | None = None
 ) -> list[Group]:
-    """Return the triplets of a split, those about one clip together, in a fixed order.
+    """Return the triplets of a split grouped by clip, in a fixed order.
 
     Args:
-        dataset: Where they come from.
+        dataset: Data set with the triplets.
         split: Name of the split.
-        triplets_per_video: Most triplets of a group; a clip with more makes several.
-        limit: Most clips; None: all.
+        triplets_per_video: Maximum number of triplets per group; a clip with more triplets is
+            split into several groups.
+        limit: Maximum number of clips; None: all.
     """
     by_clip: dict[Clip, list[Triplet]] = {}
     for triplet in dataset.splits[split]:
@@ -49,14 +50,14 @@ def make_groups(
         by_clip.setdefault(clip, []).append(triplet)
     size = triplets_per_video
     return [
-        Group(clip, tuple(found[start : start + size]))
-        for clip, found in islice(by_clip.items(), limit)
-        for start in range(0, len(found), size)
+        Group(clip, tuple(triplets[start : start + size]))
+        for clip, triplets in islice(by_clip.items(), limit)
+        for start in range(0, len(triplets), size)
     ]
 
 
 def collate_groups(groups: list[Group], source: VideoSource, prompter: Prompter) -> Batch:
-    """Return groups as one batch with the features of their videos."""
+    """Return one batch of several groups, with the features of their videos."""
     features = source.features([group.clip for group in groups])
     examples = [[as_example(t) for t in group.triplets] for group in groups]
     return prompter.collate(features, examples)
@@ -64,21 +65,26 @@ def collate_groups(groups: list[Group], source: VideoSource, prompter: Prompter)
 
 @dataclass(frozen=True)
 class Lengths:
-    """Positions that do not depend on a question."""
+    """Numbers of positions that do not depend on a question."""
 
     head: Mapping[Clip, int]
-    """Of the prompt up to and with the video."""
+    """Positions of the prompt up to the end of the video, for each clip."""
     latents: int
-    """Of markers, slots and latents of a triplet."""
+    """Positions of the markers, slots and latents of one triplet."""
 
 
 def group_lengths(groups: Sequence[Group], lengths: Lengths, prompter: Prompter) -> list[int]:
-    """Return the positions of each group: its video once, each triplet as long as the longest."""
-    asked = prompter.questions([question_text(t) for group in groups for t in group.triplets])
+    """Return the number of positions of each group, with padding.
+
+    The video counts once per group. Each triplet counts as many positions as the longest one of
+    its group, since a batch pads the shorter ones.
+    """
+    # All texts are tokenized in one call each, which is much faster than one call per text.
+    questions = prompter.questions([question_text(t) for group in groups for t in group.triplets])
     answers = prompter.answers([t.answer for group in groups for t in group.triplets])
-    texts = iter([len(q) + len(a) for q, a in zip(asked, answers, strict=True)])
-    found = []
+    text_lengths = iter([len(q) + len(a) for q, a in zip(questions, answers, strict=True)])
+    sizes = []
     for group in groups:
-        longest = max(islice(texts, len(group.triplets)))
-        found.append(lengths.head[group.clip] + len(group.triplets) * (longest + lengths.latents))
-    return found
+        longest = max(islice(text_lengths, len(group.triplets)))
+        sizes.append(lengths.head[group.clip] + len(group.triplets) * (longest + lengths.latents))
+    return sizes

@@ -1,4 +1,4 @@
-"""The training loop: a generator of step results, without files and without a logger."""
+"""The training loop: a generator of step results that writes no files and no log."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from videolatent_cli.training.step import SelfForcing, StepLosses
 
 
-_ALONE = Processes()
+_SINGLE_PROCESS = Processes()
 
 
 class Feed(Protocol):
-    """Where micro batches come from; any one can be asked for directly."""
+    """Source of micro batches; any one can be requested directly."""
 
     def batch(self, index: int) -> Batch:
         """Return micro batch `index`, counted from the start of training."""
@@ -40,27 +40,31 @@ class Feed(Protocol):
 
 @dataclass(frozen=True)
 class StepResult:
-    """One optimizer step."""
+    """Losses, sizes and cost of one optimizer step."""
 
     step: int
-    """Steps done, this one included."""
+    """Number of steps done, this one included."""
     loss: float
+    """Weighted sum of all parts, as a mean over triplets."""
     parts: dict[str, float]
-    """Each part of the loss before its weight, mean over triplets."""
+    """Each part of the loss without its weight, as a mean over triplets."""
     latents: dict[str, float]
     """Diagnostics of the last micro batch's latents."""
     learning_rate: float
+    """Learning rate of the first parameter group."""
     grad_norm: float
+    """Norm of all gradients before clipping."""
     latent_grad_norm: float | None
-    """Norm of the injection module's gradient before clipping."""
+    """Norm of the gradients of the injection module before clipping; None without the module."""
     num_triplets: int
     num_tokens: int
     seconds: float
+    """Wall time of the step."""
     peak_memory_bytes: int
-    """Largest memory so far."""
+    """Peak memory of the process or of its GPU since the start."""
 
 
-def train_steps(  # noqa: PLR0913 - what a training is made of
+def train_steps(  # noqa: PLR0913 - the parts of a training
     module: SelfForcing,
     optimizer: torch.optim.Optimizer,
     schedule: Callable[[int], float],
@@ -69,45 +73,47 @@ def train_steps(  # noqa: PLR0913 - what a training is made of
     *,
     first_step: int,
     total_steps: int,
-    processes: Processes = _ALONE,
+    processes: Processes = _SINGLE_PROCESS,
 ) -> Iterator[StepResult]:
     """Yield a result after each optimizer step; the caller may save or stop between them.
 
     Args:
-        module: Model and objectives, with gradients enabled on what is trained.
-        optimizer: Over the module's trainable parameters.
-        schedule: Factor of the learning rates by step.
-        feed: Micro batches.
-        training: Accumulation and clipping.
-        first_step: Steps done before.
-        total_steps: Steps of the whole run.
-        processes: Who shares the micro batches of each step.
+        module: Model and objectives; trained parameters require a gradient.
+        optimizer: Optimizer of the module's trained parameters.
+        schedule: Function from the number of steps done to the factor of the learning rates.
+        feed: Source of micro batches.
+        training: Section of the recipe that sets accumulation and clipping.
+        first_step: Number of steps done before.
+        total_steps: Number of steps of the whole run.
+        processes: Processes that share the micro batches of each step.
 
     Raises:
-        DataError: Where the loss is not finite, naming step and triplets.
-        ResourceError: Where memory runs out, naming the largest triplet and what to change.
+        DataError: If the loss is not finite; the message names step and triplets.
+        ResourceError: If GPU memory runs out; the message says what to change.
     """
     module.train()
     count = training.gradient_accumulation_steps
-    steps, mine = range(first_step, total_steps), processes.share(count)
-    places = (step * count + index for step in steps for index in mine)
-    with closing(prefetched(lambda place: (place, feed.batch(place)), places)) as batches:
+    steps, own_share = range(first_step, total_steps), processes.share(count)
+    # Micro batches of all steps as one sequence, so that those of the next step are prefetched
+    # while a step ends.
+    indices = (step * count + index for step in steps for index in own_share)
+    with closing(prefetched(lambda index: (index, feed.batch(index)), indices)) as batches:
         for step in steps:
             started = time.perf_counter()
             weights = module.weights_at(step, total_steps)
-            micro = processes.gather(
+            results = processes.gather(
                 [
-                    _micro_step(module, weights, training, place, batch)
-                    for place, batch in islice(batches, len(mine))
+                    _micro_step(module, weights, training, index, batch)
+                    for index, batch in islice(batches, len(own_share))
                 ]
             )
             try:
-                norms = _update(module, optimizer, schedule(step), training, micro, processes)
+                norms = _update(module, optimizer, schedule(step), training, results, processes)
             except torch.OutOfMemoryError:
-                raise _no_room_to_update(step) from None
+                raise _out_of_memory_in_update(step) from None
             seconds = time.perf_counter() - started
             rate = optimizer.param_groups[0]["lr"]
-            yield _result(module, step + 1, micro, rate, norms, seconds)
+            yield _result(module, step + 1, results, rate, norms, seconds)
 
 
 def _update(
@@ -115,18 +121,20 @@ def _update(
     optimizer: torch.optim.Optimizer,
     factor: float,
     training: Training,
-    micro: list[_Micro],
+    results: list[_MicroResult],
     processes: Processes,
 ) -> tuple[float, float | None]:
-    """Make the optimizer step; return the norms of all gradients and of the latents' module."""
+    """Do the optimizer step; return the gradient norms of all parameters and of the injection."""
     trained = [p for p in module.parameters() if p.requires_grad]
     processes.sum_gradients(trained)
-    triplets = sum(one.num_triplets for one in micro)
+    # Gradients are sums over the triplets of all micro batches of all processes; make them means.
+    triplets = sum(result.num_triplets for result in results)
     for parameter in trained:
         if parameter.grad is not None:
             parameter.grad /= triplets
-    for one in micro:
-        module.remember(one.latents, one.teacher)
+    # Every process has the results of all, in the same order, so that moments and queues agree.
+    for result in results:
+        module.remember(result.latents, result.teacher)
     injection = module.model.injection
     latent_norm = _norm(injection) if injection is not None else None
     norm = clip_gradients(trained, training.max_grad_norm)
@@ -140,34 +148,34 @@ def _update(
 def _result(
     module: SelfForcing,
     step: int,
-    micro: list[_Micro],
+    results: list[_MicroResult],
     learning_rate: float,
     norms: tuple[float, float | None],
     seconds: float,
 ) -> StepResult:
-    """Return what a step says of itself."""
-    triplets = sum(one.num_triplets for one in micro)
+    """Return the result of a step: means over the triplets of all its micro batches."""
+    triplets = sum(result.num_triplets for result in results)
     return StepResult(
         step=step,
-        loss=sum(one.loss * one.num_triplets for one in micro) / triplets,
+        loss=sum(result.loss * result.num_triplets for result in results) / triplets,
         parts={
-            name: sum(one.parts[name] * one.num_triplets for one in micro) / triplets
-            for name in sorted(micro[0].parts)
+            name: sum(result.parts[name] * result.num_triplets for result in results) / triplets
+            for name in sorted(results[0].parts)
         },
-        latents=_diagnostics(module, micro[-1]),
+        latents=_diagnostics(module, results[-1]),
         learning_rate=learning_rate,
         grad_norm=norms[0],
         latent_grad_norm=norms[1],
         num_triplets=triplets,
-        num_tokens=sum(one.num_tokens for one in micro),
+        num_tokens=sum(result.num_tokens for result in results),
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(module.model.backbone.device),
     )
 
 
 @dataclass(frozen=True)
-class _Micro:
-    """What is left of a micro batch after its backward pass; it travels between processes."""
+class _MicroResult:
+    """Result of one micro batch after its backward pass, on the CPU; processes exchange it."""
 
     loss: float
     parts: dict[str, float]
@@ -178,23 +186,24 @@ class _Micro:
 
 
 def _micro_step(
-    module: SelfForcing, weights: LossWeights, training: Training, place: int, batch: Batch
-) -> _Micro:
-    """Run micro batch `place`, forward and backward."""
-    count = training.gradient_accumulation_steps
+    module: SelfForcing, weights: LossWeights, training: Training, index: int, batch: Batch
+) -> _MicroResult:
+    """Run micro batch `index`, counted from the start of training, forward and backward."""
+    step = index // training.gradient_accumulation_steps
     batch = batch.to(module.model.backbone.device)
-    # Dropout then depends on the micro batch alone, wherever and whenever it is run.
-    torch.manual_seed(training.seed * 1_000_003 + place)
+    # Dropout depends on the micro batch alone, so any process draws the same at any time.
+    torch.manual_seed(training.seed * 1_000_003 + index)
     try:
         losses = module(batch, weights)
-        # Sums over triplets, divided once all are there: each counts the same, wherever it is.
+        # The total is a mean over triplets. Its gradient is accumulated as a sum and divided in
+        # `_update`, so that a triplet counts the same in a micro batch of any size.
         (losses.total * len(batch.video_index)).backward()
     except torch.OutOfMemoryError:
-        raise _out_of_memory(place // count, batch) from None
+        raise _out_of_memory(step, batch) from None
     total = float(losses.total.detach())
     if not math.isfinite(total):
-        raise _not_finite(place // count, batch, losses)
-    return _Micro(
+        raise _not_finite(step, batch, losses)
+    return _MicroResult(
         total,
         {name: float(part) for name, part in losses.parts.items()},
         losses.latents.cpu() if losses.latents is not None else None,
@@ -205,7 +214,7 @@ def _micro_step(
 
 
 def _out_of_memory(step: int, batch: Batch) -> ResourceError:
-    """Return the error that names the largest triplet and what to change."""
+    """Return the error for a batch that is too large; it names the largest triplet."""
     sizes = batch.tokens_by_triplet()
     largest = max(range(len(sizes)), key=sizes.__getitem__)
     return ResourceError(
@@ -216,23 +225,23 @@ def _out_of_memory(step: int, batch: Batch) -> ResourceError:
     )
 
 
-def _no_room_to_update(step: int) -> ResourceError:
-    """Return the error of weights that are too many to be trained, whatever the batch."""
+def _out_of_memory_in_update(step: int) -> ResourceError:
+    """Return the error for weights that need too much memory with any batch."""
     return ResourceError(
         f"step {step + 1}: out of GPU memory in the optimizer's update; train adapters "
-        "(backbone.train: lora), or share its state (--nproc) and the weights "
-        "(training.shard_weights) among processes"
+        "(backbone.train: lora), or shard the optimizer's state (--nproc) and the weights "
+        "(training.shard_weights) over several processes"
     )
 
 
 def _not_finite(step: int, batch: Batch, losses: StepLosses) -> DataError:
-    """Return the error that names the triplets whose answer has no finite loss, else all."""
-    good = losses.answer_losses.isfinite().tolist()
-    names = [name for name, fine in zip(batch.names, good, strict=True) if not fine]
+    """Return the error that names the triplets without a finite answer loss, or else all."""
+    finite = losses.answer_losses.isfinite().tolist()
+    names = [name for name, is_finite in zip(batch.names, finite, strict=True) if not is_finite]
     shown = ", ".join((names or batch.names)[:3])
     return DataError(
         f"step {step + 1}: the loss is not finite, got {float(losses.total.detach())} with "
-        f"triplet {shown}; lower training.learning_rate, or look at the triplet"
+        f"triplet {shown}; lower training.learning_rate, or check the triplet"
     )
 
 
@@ -243,9 +252,9 @@ def _norm(module: torch.nn.Module) -> float:
 
 
 @torch.no_grad()
-def _diagnostics(module: SelfForcing, losses: _Micro) -> dict[str, float]:
+def _diagnostics(module: SelfForcing, result: _MicroResult) -> dict[str, float]:
     """Return the latent diagnostics of a micro batch, empty without blocks of latents."""
     model = module.model
-    if losses.latents is None or not model.num_blocks:
+    if result.latents is None or not model.num_blocks:
         return {}
-    return latent_diagnostics(losses.latents, model.num_blocks, model.embedding_rms())
+    return latent_diagnostics(result.latents, model.num_blocks, model.embedding_rms())

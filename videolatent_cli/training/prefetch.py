@@ -1,4 +1,4 @@
-"""Things made ahead, in one thread, while others are used."""
+"""Prefetching: make values in one thread while earlier ones are used."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _AHEAD = 2
+"""Number of values that are made in advance."""
 
 
 def prefetched(make: Callable[[int], T], indices: Iterable[int]) -> Generator[T]:
-    """Yield `make(index)` for each index, in order; the next two are made meanwhile.
+    """Yield `make(index)` for each index in order, while a thread makes the next two values.
 
-    Choice: a thread, not processes: LanceDB must not be forked after it was used, and reading rows
-    and tokenizing leave Python's lock free most of the time. An error comes when its turn does.
+    An error in `make` is raised when its value is due.
+
+    Choice: a thread instead of processes. LanceDB must not be forked after use, and reading rows
+    and tokenizing release Python's global lock most of the time.
     """
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(1, "prefetch") as pool:

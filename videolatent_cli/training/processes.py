@@ -1,4 +1,4 @@
-"""Several processes that train one model, each on its share of a step's micro batches."""
+"""Processes that train one model together, each on its share of a step's micro batches."""
 
 from __future__ import annotations
 
@@ -21,33 +21,35 @@ if TYPE_CHECKING:
     from torch import nn
 
 T = TypeVar("T")
-_PATIENCE = timedelta(days=1)
-"""How long the others wait for the first process, which fills the cache."""
+_TIMEOUT = timedelta(days=1)
+"""Maximum time that processes wait for each other; the first one may have to fill the cache."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of a training; by default it is alone.
+    """Rank of this process and number of processes of a training; by default a single process.
 
-    Choice: gradients are summed once a step, after all micro batches, instead of by hooks during
-    the backward pass: the rollout runs the same layers several times, and what is trained is small
-    with LoRA. The sum over micro batches does not depend on who ran which, so any number of
-    processes trains the same model as one.
+    Choice: gradients are summed once per step, after all micro batches, instead of by hooks during
+    the backward pass. The rollout runs the same layers several times, and with LoRA the trained
+    part is small. The sum does not depend on which process ran which micro batch, so any number
+    of processes trains the same model as one.
     """
 
     rank: int = 0
+    """Number of this process, from 0."""
     count: int = 1
+    """Number of processes."""
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and talks."""
+        """Whether this process is the one that writes files and logs."""
         return self.rank == 0
 
     def share(self, micro_batches: int) -> range:
-        """Return which micro batches of a step this process runs.
+        """Return the micro batches of a step that this process runs.
 
         Raises:
-            RecipeError: Where they cannot be shared out evenly.
+            RecipeError: If their number is not a multiple of the number of processes.
         """
         if micro_batches % self.count:
             raise RecipeError(
@@ -58,41 +60,48 @@ class Processes:
         return range(self.rank, micro_batches, self.count)
 
     def gather(self, mine: list[T]) -> list[T]:
-        """Return what all processes have, in the order of the micro batches."""
+        """Return the results of all processes, in the order of the micro batches."""
         if self.count == 1:
             return mine
-        found: list[list[T]] = [[] for _ in range(self.count)]
-        distributed.all_gather_object(found, mine)
-        return [one for together in zip(*found, strict=True) for one in together]
+        by_rank: list[list[T]] = [[] for _ in range(self.count)]
+        distributed.all_gather_object(by_rank, mine)
+        # `share` deals micro batches out in turns, so the ranks' lists are interleaved again.
+        return [result for turn in zip(*by_rank, strict=True) for result in turn]
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add up the gradients of all processes, but for those that come as shared sums."""
+        """Sum the gradients over all processes, except sharded ones, which FSDP has summed."""
         if self.count == 1:
             return
-        waiting = [
+        # Asynchronous, so that the transfers overlap; then wait for all of them.
+        transfers = [
             distributed.all_reduce(p.grad, async_op=True)
             for p in parameters
             if p.grad is not None and not is_sharded(p)
         ]
-        for one in waiting:
-            one.wait()
+        for transfer in transfers:
+            transfer.wait()
 
     def first_then_others(self, work: Callable[[], T]) -> T:
-        """Return what `work` gives, which the first process does before the others."""
+        """Call `work` in the first process, then in all others; return its value.
+
+        The others then find what the first one has written, such as a filled cache.
+        """
         if not self.first:
             distributed.barrier()
-        found = work()
+        value = work()
         if self.first and self.count > 1:
             distributed.barrier()
-        return found
+        return value
 
 
 @contextmanager
 def joined_processes(device: str) -> Iterator[Processes]:
-    """Join the processes that torchrun started, if it did; leave them at the end.
+    """Join the process group of torchrun inside the context; leave it at the end.
+
+    Without torchrun, yield a single process.
 
     Args:
-        device: Kind of device that is trained on; a GPU is picked by the process's number.
+        device: Device that is trained on. Each process takes the GPU of its local rank.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -101,10 +110,11 @@ def joined_processes(device: str) -> Iterator[Processes]:
     cuda = torch.device(device).type == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # With GPUs, NCCL sums gradients, and Gloo exchanges step results, which are on the CPU.
     backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-    distributed.init_process_group(backend, timeout=_PATIENCE)
+    distributed.init_process_group(backend, timeout=_TIMEOUT)
     try:
         yield Processes(distributed.get_rank(), count)
     finally:
-        gc.collect()  # sharded modules hold on to the group, whose threads must end first
+        gc.collect()  # sharded modules refer to the group, and its threads must end first
         distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""One micro batch: the model's forward and the objectives, in one module."""
+"""Losses of one micro batch: the model's forward pass and the objectives in one module."""
 
 from __future__ import annotations
 
@@ -29,24 +29,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepLosses:
-    """What a micro batch gave."""
+    """Losses of a micro batch, and the statistics that the objectives keep of it."""
 
     total: Tensor
+    """Weighted sum of all parts, with gradient."""
     parts: dict[str, Tensor]
-    """Each part before its weight, detached."""
+    """Each part without its weight, detached."""
     answer_losses: Tensor
-    """(batch,), detached: cross-entropy of each triplet (nats)."""
+    """Cross-entropy of each triplet (nats), (batch,), detached."""
     latents: Tensor | None
-    """(batch, latent, dim), detached."""
+    """Latents, (batch, latent, dim), detached; None without latents."""
     teacher: tuple[Moments, ...] = ()
-    """Moments of the teacher's states, layer by layer."""
+    """Moments of the teacher's hidden states for each compared layer."""
 
 
 class SelfForcing(nn.Module):
-    """VideoLatent under its objectives.
+    """VideoLatent model together with the objectives of latent self-forcing.
 
-    Choice: predictors, running moments and the queue live here, not in the model, since they are
-    dropped after training.
+    Choice: predictors, running moments and the queue belong to this module, not to the model,
+    since they are dropped after training.
     """
 
     def __init__(self, model: VideoLatent, recipe: Recipe) -> None:
@@ -79,13 +80,14 @@ class SelfForcing(nn.Module):
         )
 
     def weights_at(self, step: int, total_steps: int) -> LossWeights:
-        """Return the weights of a step; whether the bottleneck is applied follows from the seed."""
+        """Return the weights of a step; the bottleneck applies to a random share of steps."""
         progress = step / total_steps
         loss = self.loss
         ramp = alignment_ramp(progress, loss.alignment_warmup_fraction)
         probability = bottleneck_probability(
             progress, loss.bottleneck_full_fraction, loss.bottleneck_final_probability
         )
+        # Seeded by the step, so that all processes and a resumed run decide alike.
         coin = torch.rand((), generator=torch.Generator().manual_seed(self.seed * 1_000_003 + step))
         applied = self.uses_bottleneck and float(coin) < probability
         return LossWeights(
@@ -95,7 +97,7 @@ class SelfForcing(nn.Module):
         )
 
     def forward(self, batch: Batch, weights: LossWeights) -> StepLosses:
-        """Return the losses of a micro batch that is on the model's device."""
+        """Return the losses of a micro batch, which must be on the model's device."""
         out: ForwardOutput = self.model(
             batch,
             teacher=self.teacher if weights.alignment else None,
@@ -103,7 +105,7 @@ class SelfForcing(nn.Module):
             bottleneck=self.loss.bottleneck_view if weights.bottleneck else None,
         )
         answer = batch.answer
-        by_triplet = answer_losses(out.answer_logits, answer.ids, answer.mask)
+        by_triplet = answer_losses(out.answer_logits, answer.ids, answer.mask)  # (batch,)
         parts = {"answer": by_triplet.mean()}
         total = parts["answer"]
         latents = out.rollout.latents if out.rollout is not None else None
@@ -125,7 +127,7 @@ class SelfForcing(nn.Module):
         )
 
     def remember(self, latents: Tensor | None, teacher: tuple[Moments, ...]) -> None:
-        """Move what the objectives keep of earlier steps towards a micro batch."""
+        """Update the running moments and the queue of the objectives with a micro batch."""
         if self.alignment is not None and teacher:
             self.alignment.remember(teacher)
         if self.diversity is not None and latents is not None:

@@ -1,4 +1,4 @@
-"""What one process trains: module, optimizer and schedule, and their way to disk and back."""
+"""Trainer: module, optimizer and schedule of one process, and their checkpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from videolatent_cli.training.optimizer import (
     make_schedule,
     optimizer_tensors,
 )
-from videolatent_cli.training.sharding import gathered, shard_backbone, shared_like
+from videolatent_cli.training.sharding import gather_on_first, shard_backbone, shard_like
 from videolatent_cli.training.step import SelfForcing
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from videolatent_cli.training.processes import Processes
 
 _OPTIMIZER, _MODULE, _TEACHER = "optimizer.", "module.", "teacher."
+"""Prefixes of the training state's tensors in a checkpoint."""
 
 
 class Trainer:
-    """Module, optimizer and schedule, with their state in and out of checkpoints."""
+    """Module, optimizer and schedule of one process; saves and restores their state."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Trainer:
         self.module = SelfForcing(model, recipe)
         self.sampling = sampling_of(recipe, model)
         self.backbone_hash = untrained_hash(model)
+        # Before the optimizer is made, since sharding replaces the parameters.
         if recipe.training.shard_weights and processes.count > 1:
             shard_backbone(self.module)
         self.total_steps = feed.num_steps(recipe.training)
@@ -60,7 +62,7 @@ class Trainer:
         self.schedule = make_schedule(recipe.training, self.total_steps)
 
     def steps(self, first: int) -> Iterator[StepResult]:
-        """Yield the results of all steps after `first`."""
+        """Yield the results of all remaining steps; `first` steps are done."""
         return train_steps(
             self.module,
             self.optimizer,
@@ -73,46 +75,47 @@ class Trainer:
         )
 
     def restore(self, checkpoint: Checkpoint) -> int:
-        """Bring everything back to a checkpoint; return its step.
+        """Restore the whole state of a checkpoint; return its step.
 
         Raises:
-            IncompatibleError: Where the backbone has changed since.
+            IncompatibleError: If the backbone's weights are not those of the checkpoint.
         """
         check_backbone(checkpoint, self.backbone_hash)
         model = self.module.model
         like = dict(model.named_parameters())
         tensors = checkpoint.model_tensors()
-        mine = {n: shared_like(t, like.get(n, t)) for n, t in tensors.items()}
-        load_tensors(model, mine, checkpoint.folder)
+        sharded = {n: shard_like(t, like.get(n, t)) for n, t in tensors.items()}
+        load_tensors(model, sharded, checkpoint.folder)
         stored = checkpoint.training_tensors()
         load_optimizer_tensors(self.optimizer, _part(stored, _OPTIMIZER))
-        own = self._objective_state()
+        objectives = self._objective_state()
         for name, value in _part(stored, _MODULE).items():
-            own[name].copy_(value)
+            objectives[name].copy_(value)
         for name, value in _part(stored, _TEACHER).items():
             self.module.teacher.weights[name].copy_(value)
         return checkpoint.step
 
     def save(self, checkpoints: Path, step: int) -> None:
-        """Write a checkpoint; all processes call it, the first one writes."""
+        """Write a checkpoint to a folder; all processes must call this, the first one writes."""
         first = self.processes.first
+        # Gathering sharded tensors needs all processes, so the others return only after it.
         optimizer = optimizer_tensors(self.optimizer, first=first)
-        weights = gathered(trained_tensors(self.module.model), first=first)
+        weights = gather_on_first(trained_tensors(self.module.model), first=first)
         if not first:
             return
-        about = describe_checkpoint(
+        description = describe_checkpoint(
             step, self.total_steps, self.recipe, self.sampling, self.backbone_hash
         )
         state = {_OPTIMIZER + n: t for n, t in optimizer.items()}
         state |= {_MODULE + n: t for n, t in self._objective_state().items()}
         state |= {_TEACHER + n: t for n, t in self.module.teacher.weights.items()}
-        save_checkpoint(checkpoints, about, weights, state)
+        save_checkpoint(checkpoints, description, weights, state)
 
     def _objective_state(self) -> dict[str, Tensor]:
-        """Return predictors, moments and queue by name."""
+        """Return the predictors, moments and queue of the objectives by name."""
         return {n: t for n, t in self.module.state_dict().items() if not n.startswith("model.")}
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors of one part, without its prefix."""
+    """Return the tensors with a prefix, named without it."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""EventWorld: procedural videos with questions whose number of reasoning steps is known."""
+"""EventWorld: procedural videos and questions with a known number of reasoning steps."""
 
 from videolatent_cli.data.eventworld.balance import Balance
 from videolatent_cli.data.eventworld.questions import (

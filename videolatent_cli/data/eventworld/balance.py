@@ -1,4 +1,4 @@
-"""Which questions are asked, so that no answer can be guessed from its frequency."""
+"""Balance of questions: no answer can be guessed from its frequency."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,33 +13,34 @@ from videolatent_cli.data.eventworld.world import ROOT_SEED, SPLITS, Draw, World
 
 
 class Balance:
-    """Accepts questions so that within a family no answer gets ahead of the others.
+    """Filter of questions that keeps the answers of each family about equally frequent.
 
-    Choice: a question is accepted while its answer leads the family's rarest answer by at most
-    `SLACK`; that works on a stream, without knowing how many videos will come.
+    Choice: a question is accepted while the count of its answer exceeds that of the family's rarest
+    answer by at most `SLACK`. This works on a stream, without knowing the number of videos.
     """
 
     SLACK = 2
 
     def __init__(self, families: Iterable[str]) -> None:
         self.families = frozenset(families)
-        self._seen: Counter[tuple[str, str]] = Counter()
+        self._accepted: Counter[tuple[str, str]] = Counter()  # by family and answer
 
     def accept(self, question: WorldQuestion) -> bool:
-        """Count the question and return True, or return False where it would unbalance."""
+        """Count the question and return True, or return False if it would upset the balance."""
         family = question.family
         if family not in self.families:
             return False
-        rarest = min(self._seen[family, answer] for answer in ANSWERS[family])
-        if self._seen[family, question.answer] > rarest + self.SLACK:
+        rarest = min(self._accepted[family, answer] for answer in ANSWERS[family])
+        if self._accepted[family, question.answer] > rarest + self.SLACK:
             return False
-        self._seen[family, question.answer] += 1
+        self._accepted[family, question.answer] += 1
         return True
 
     def pick(self, world: World, limit: int) -> list[WorldQuestion]:
         """Return at most `limit` accepted questions of a world.
 
-        Descriptions that are wanted come first, then the other families in random order.
+        Descriptions come first if their families are selected. The other families take turns in
+        random order, one question each.
         """
         draw = Draw(ROOT_SEED, SPLITS[world.split].stream, world.index, 2)
         picked = [q for q in descriptions(world) if q.family in self.families][:limit]

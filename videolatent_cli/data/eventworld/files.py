@@ -1,4 +1,4 @@
-"""EventWorld as real video files."""
+"""EventWorld as video files and files of triplets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENCODERS_AT_ONCE = 2
 
 
 def frames_digest(split: str, count: int = 50) -> str:
-    """Return the SHA-256 over the raw frames of the first videos of a split."""
+    """Return the SHA-256 of the raw frames of the first `count` videos of a split."""
     sha = hashlib.sha256()
     for index in range(count):
         sha.update(render(make_world(split, index)).tobytes())
@@ -32,15 +32,15 @@ def frames_digest(split: str, count: int = 50) -> str:
 def render_videos(
     root: Path, split: str, count: int, on_video: Callable[[int], None] = lambda _: None
 ) -> list[Path]:
-    """Write the videos of a split that are not there yet; return all their paths.
+    """Write the missing video files of a split; return the paths of all its videos.
 
     Choice: H.264, 4:4:4, crf 12: small, played by everything, and close to the rendered pixels.
 
     Args:
-        root: Folder above the split's folder.
+        root: Folder that contains the split's folder.
         split: Name of the split.
         count: Number of videos, from index 0.
-        on_video: Called with the number of videos done.
+        on_video: Function called with the number of videos done.
     """
     paths = [root / video_name(split, index) for index in range(count)]
     (root / split).mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def render_videos(
 
 
 def _encode(path: Path, split: str, index: int) -> None:
-    """Encode one video under a temporary name, then rename it."""
+    """Encode one video to a temporary name, then rename it."""
     part = path.with_suffix(".part")
     size = f"{SIZE_PX}x{SIZE_PX}"
     command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-y", "-f", "rawvideo"]
@@ -63,11 +63,11 @@ def _encode(path: Path, split: str, index: int) -> None:
     command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "12", "-pix_fmt", "yuv444p"]
     command += ["-threads", "1", "-f", "mp4", f"file:{part}"]
     frames = render(make_world(split, index)).tobytes()
-    done = subprocess.run(command, input=frames, capture_output=True, timeout=120, check=False)
-    if done.returncode:
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+    process = subprocess.run(command, input=frames, capture_output=True, timeout=120, check=False)
+    if process.returncode:
+        reason = process.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise SetupError(
-            f"{path}: ffmpeg cannot encode H.264 ({''.join(words)}); unset VL_FFMPEG or install "
+            f"{path}: ffmpeg cannot encode H.264 ({''.join(reason)}); unset VL_FFMPEG or install "
             "an ffmpeg with libx264"
         )
     part.replace(path)
@@ -78,12 +78,12 @@ def render_splits(
     counts: dict[str, int],
     on_video: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
-    """Write the videos of several splits that are not there yet.
+    """Write the missing video files of several splits.
 
     Args:
-        root: Folder above the splits' folders.
+        root: Folder that contains the splits' folders.
         counts: Number of videos of each split.
-        on_video: Called with (videos done, videos in all).
+        on_video: Function called with (videos done, total number of videos).
     """
     before, total = 0, sum(counts.values())
 
@@ -102,11 +102,11 @@ def render_dataset(
     questions_per_video: int,
     on_video: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, Path]:
-    """Write videos and `SPLIT.jsonl` of several splits; return the triplet files."""
+    """Write videos and triplets (`SPLIT.jsonl`) of several splits; return the triplet files."""
     render_splits(root, counts, on_video)
     written = {}
     for split, count in counts.items():
         pairs = eventworld_triplets(split, range(count), families, questions_per_video)
         written[split] = root / f"{split}.jsonl"
-        write_records(written[split], [triplet for _, found in pairs for triplet in found])
+        write_records(written[split], [triplet for _, triplets in pairs for triplet in triplets])
     return written

@@ -1,4 +1,4 @@
-"""EventWorld questions: small programs over the event list, asked where the answer is unique."""
+"""EventWorld questions: small programs over the event list, each with a unique answer."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,10 +17,11 @@ ANCHORS = ("moved", "hit", "appeared", "vanished")
 RELATIONS = ("after", "before")
 QUERIES = ("color", "shape", "direction")
 DESCRIPTIONS = ("describe_events", "describe_start", "describe_end")
-"""Dense perception texts: for pretraining a backbone only, never counted as questions."""
+"""Families of dense descriptions, which only pretrain a backbone and do not count as questions."""
 
 _COUNTS = ("0", "1", "2", "3", "4", "5")
 _ANSWERS = {"color": COLORS, "shape": SHAPES, "direction": tuple(DIRECTIONS)}
+"""Possible answers of each query."""
 ANSWERS: dict[str, tuple[str, ...]] = {
     "count_start": ("2", "3", "4"),
     "count_end": ("2", "3", "4"),
@@ -38,7 +39,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "chain_color": COLORS,
     "chain_direction": tuple(DIRECTIONS),
 }
-"""Families and the answers that are asked for; rarer answers (below 1 %) are left out."""
+"""Possible answers of each family; rarer answers (below 1 %) are left out."""
 
 HOPS = {
     **dict.fromkeys(("count_start", "count_end", "direction"), 1),
@@ -49,7 +50,7 @@ HOPS = {
     **dict.fromkeys(("chain_color", "chain_direction"), 5),
     **dict.fromkeys(DESCRIPTIONS, 0),
 }
-"""Program depth of each family."""
+"""Number of reasoning steps of each family, which is the depth of its program."""
 
 FAMILIES_UP_TO_2_HOPS = tuple(f for f, hops in HOPS.items() if hops in (1, 2))
 FAMILIES_3_HOPS_AND_MORE = tuple(f for f, hops in HOPS.items() if hops >= 3)
@@ -57,31 +58,36 @@ FAMILIES_3_HOPS_AND_MORE = tuple(f for f, hops in HOPS.items() if hops >= 3)
 
 @dataclass(frozen=True)
 class WorldQuestion:
-    """One question about one world, with what a baseline or a check may want to know of it."""
+    """Question about a world, with the program that gives its answer."""
 
     family: str
     text: str
     answer: str
     program: str
+    """Program over the event list, as text."""
     about: tuple[int, ...] = ()
-    """Objects that are named in the question or are its answer."""
+    """Indices of the objects that the question names or that the answer describes."""
     touched: tuple[int, ...] = ()
-    """Slots of the events that the program reads; the last one decides."""
+    """Slots of the events that the program reads; the last one decides the answer."""
 
     @property
     def hops(self) -> int:
-        """Program depth."""
+        """Number of reasoning steps."""
         return HOPS[self.family]
 
 
 def is_held_out_program(anchor: str, relation: str, query: str) -> bool:
-    """Whether a relational program occurs in `test_program` only (a Latin pattern of 6 of 24)."""
-    place = ANCHORS.index(anchor) + RELATIONS.index(relation) + QUERIES.index(query)
-    return place % 4 == 0
+    """Whether a relational program occurs in `test_program` only.
+
+    These are 6 of the 24 programs, in a Latin pattern: every anchor, relation and query occurs in
+    other programs too.
+    """
+    pattern = ANCHORS.index(anchor) + RELATIONS.index(relation) + QUERIES.index(query)
+    return pattern % 4 == 0
 
 
 def all_questions(world: World) -> list[WorldQuestion]:
-    """Return every question of this world that its split allows, in a fixed order."""
+    """Return all questions about a world that its split allows, in a fixed order."""
     rules = SPLITS[world.split]
     questions = [*_relational(world)]
     if not rules.held_out_programs:
@@ -92,7 +98,7 @@ def all_questions(world: World) -> list[WorldQuestion]:
 
 
 def descriptions(world: World) -> list[WorldQuestion]:
-    """Return the dense descriptions of a world."""
+    """Return the dense descriptions of a world: its events, and its objects at start and end."""
     events = " ; ".join(describe(world, event) for event in world.events)
     return [
         WorldQuestion("describe_events", "List the events.", events, "list(events)"),
@@ -104,7 +110,7 @@ def descriptions(world: World) -> list[WorldQuestion]:
 
 
 def describe(world: World, event: Event) -> str:
-    """Return one event in words, such as `red circle hit green cross up`."""
+    """Return an event in words, such as `red circle hit green cross up`."""
     words = [str(world.objects[event.actor]), event.type]
     if event.patient is not None:
         words.append(str(world.objects[event.patient]))
@@ -114,30 +120,30 @@ def describe(world: World, event: Event) -> str:
 
 
 def _places(world: World, moment: int) -> str:
-    """Return the visible objects with their cells, row by row."""
+    """Return the visible objects of a state with their cells in words, row by row."""
     state = world.states[moment]
     rows, columns = ("top", "middle", "bottom"), ("left", "center", "right")
-    seen = sorted(
+    visible = sorted(
         (cell, who)
         for who, cell in enumerate(state.cells)
         if cell is not None and who != state.covered
     )
-    return " ; ".join(f"{world.objects[w]} {rows[c // 3]} {columns[c % 3]}" for c, w in seen)
+    return " ; ".join(f"{world.objects[w]} {rows[c // 3]} {columns[c % 3]}" for c, w in visible)
 
 
 def _moves(world: World) -> list[Event]:
-    """Return the events in which somebody changes cell, in order."""
+    """Return the events in which an object changes its cell, in order."""
     return [event for event in world.events if event.movers()]
 
 
 def _only_mover(event: Event) -> int | None:
-    """Return the object that moved, None where two did."""
+    """Return the object that moved in an event; None if none or two did."""
     movers = event.movers()
     return movers[0] if len(movers) == 1 else None
 
 
 def _perception(world: World) -> Iterator[WorldQuestion]:
-    """Questions of one hop: read one event or one moment."""
+    """Yield questions of one hop, which need one event or one moment."""
     for family, moment in (("count_start", 0), ("count_end", -1)):
         text = f"How many objects are there at the {'end' if moment else 'start'}?"
         yield WorldQuestion(family, text, str(world.states[moment].visible()), f"count({moment})")
@@ -160,16 +166,16 @@ def _perception(world: World) -> Iterator[WorldQuestion]:
 
 
 def _moved_once(world: World) -> Iterator[tuple[int, Event]]:
-    """Yield (object, event) for objects that changed cell exactly once."""
+    """Yield (object, event) for each object that changed its cell exactly once."""
     moves = _moves(world)
     for who in range(len(world.objects)):
-        mine = [event for event in moves if who in event.movers()]
-        if len(mine) == 1:
-            yield who, mine[0]
+        own_moves = [event for event in moves if who in event.movers()]
+        if len(own_moves) == 1:
+            yield who, own_moves[0]
 
 
 def _order(world: World) -> Iterator[WorldQuestion]:
-    """Questions of two hops: order and number of movements."""
+    """Yield questions of two hops, about order and number of movements."""
     moves = _moves(world)
     for family, place in (("first_mover", 0), ("last_mover", -1)):
         who = _only_mover(moves[place]) if moves else None
@@ -183,23 +189,23 @@ def _order(world: World) -> Iterator[WorldQuestion]:
     yield WorldQuestion("count_moved", text, str(len(times)), "count(set(movers))", (), slots)
     for who, kind in enumerate(world.objects):
         text, program = f"How many times did the {kind} move?", f"count(moves({kind}))"
-        mine = tuple(event.slot for event in moves if who in event.movers())
-        yield WorldQuestion("count_moves_of", text, str(times[who]), program, (who,), mine)
+        own_slots = tuple(event.slot for event in moves if who in event.movers())
+        yield WorldQuestion("count_moves_of", text, str(times[who]), program, (who,), own_slots)
     once = list(_moved_once(world))
     for who, event in once:
-        for other, later in once:
-            if event.slot != later.slot:
+        for other, other_event in once:
+            if event.slot != other_event.slot:
                 a, b = world.objects[who], world.objects[other]
                 text = f"Did the {a} move before the {b}?"
-                answer = "yes" if event.slot < later.slot else "no"
-                slots = (event.slot, later.slot)
+                answer = "yes" if event.slot < other_event.slot else "no"
+                slots = (event.slot, other_event.slot)
                 yield WorldQuestion(
                     "before", text, answer, f"before({a}, {b})", (who, other), slots
                 )
 
 
 def _anchors(world: World) -> Iterator[tuple[str, str, Event, tuple[int, ...]]]:
-    """Yield (anchor, clause, event, objects named) for events that a clause names uniquely."""
+    """Yield (anchor, clause, event, named objects) for each event that a clause names uniquely."""
     for who, event in _moved_once(world):
         yield "moved", f"the {world.objects[who]} moved", event, (who,)
     hits = [event for event in world.events if event.type == "hit"]
@@ -212,17 +218,17 @@ def _anchors(world: World) -> Iterator[tuple[str, str, Event, tuple[int, ...]]]:
 
 
 def _step(world: World, event: Event, relation: str) -> Event | None:
-    """Return the next or previous movement, None where there is none or two objects move."""
+    """Return the next or previous movement; None if there is none or if two objects move in it."""
     moves = _moves(world)
     if relation == "after":
-        found = next((m for m in moves if m.slot > event.slot), None)
+        step = next((move for move in moves if move.slot > event.slot), None)
     else:
-        found = next((m for m in reversed(moves) if m.slot < event.slot), None)
-    return found if found is not None and _only_mover(found) is not None else None
+        step = next((move for move in reversed(moves) if move.slot < event.slot), None)
+    return step if step is not None and _only_mover(step) is not None else None
 
 
 def _query(world: World, event: Event, query: str) -> str | None:
-    """Return the color, shape or direction of what moved in an event."""
+    """Return the color, shape or direction of the object that moved; None if not unique."""
     if query == "direction":
         return event.direction
     who = _only_mover(event)
@@ -230,48 +236,48 @@ def _query(world: World, event: Event, query: str) -> str | None:
 
 
 def _relational(world: World) -> Iterator[WorldQuestion]:
-    """Questions of three and four hops: query(relation(anchor))."""
-    wanted = SPLITS[world.split].held_out_programs
+    """Yield questions of three and four hops: query(relation(anchor))."""
+    held_out = SPLITS[world.split].held_out_programs
     for anchor, clause, event, named in _anchors(world):
         for relation in RELATIONS:
-            found = _step(world, event, relation)
-            if found is None:
+            step = _step(world, event, relation)
+            if step is None:
                 continue
             for query in QUERIES:
-                answer = _query(world, found, query)
-                if answer is None or is_held_out_program(anchor, relation, query) != wanted:
+                answer = _query(world, step, query)
+                if answer is None or is_held_out_program(anchor, relation, query) != held_out:
                     continue
                 family = f"{'next' if relation == 'after' else 'previous'}_{query}"
                 program = f"{query}({relation}({anchor}))"
-                about, slots = (*named, *found.movers()), (event.slot, found.slot)
+                about, slots = (*named, *step.movers()), (event.slot, step.slot)
                 text = _ask(query, f"right {relation} {clause}")
                 yield WorldQuestion(family, text, answer, program, about, slots)
 
 
 def _chains(world: World) -> Iterator[WorldQuestion]:
-    """Questions of five hops: query(after(after(anchor)))."""
+    """Yield questions of five hops: query(after(after(anchor)))."""
     for who, event in _moved_once(world):
         middle = _step(world, event, "after")
-        found = _step(world, middle, "after") if middle is not None else None
-        if middle is None or found is None:
+        last = _step(world, middle, "after") if middle is not None else None
+        if middle is None or last is None:
             continue
         for query in ("color", "direction"):
-            answer = _query(world, found, query)
+            answer = _query(world, last, query)
             if answer is not None:
                 clause = f"right after the object that moved right after the {world.objects[who]}"
-                about = (who, *middle.movers(), *found.movers())
+                about = (who, *middle.movers(), *last.movers())
                 yield WorldQuestion(
                     f"chain_{query}",
                     _ask(query, f"{clause} moved"),
                     answer,
                     f"{query}(after(after(moved)))",
                     about,
-                    (event.slot, middle.slot, found.slot),
+                    (event.slot, middle.slot, last.slot),
                 )
 
 
 def _ask(query: str, when: str) -> str:
-    """Return the text of a question about the object that moved at some time."""
+    """Return the text of a question about the object that moved at a time, given as a clause."""
     if query == "direction":
         return f"Where did the object go that moved {when}?"
     return f"Which {query} moved {when}?"

@@ -1,4 +1,4 @@
-"""EventWorld pictures: integer arithmetic only, so the frames are bit-identical everywhere."""
+"""Rendering of EventWorld in integer arithmetic, so that frames are bit-identical everywhere."""
 
 from functools import cache
 
@@ -33,12 +33,12 @@ PALETTE = {
     "cyan": (40, 190, 200),
 }
 NOISE_LEVELS = 12
-"""Largest change of a channel by the noise of `test_look`."""
+"""Maximum change of a channel by the noise of `test_look`, in levels of 0 to 255."""
 
 
 @cache
 def _stamp(shape: str) -> NDArray[np.bool_]:
-    """Mask of a shape, (2 R + 1, 2 R + 1)."""
+    """Return the mask of a shape, (2 R + 1, 2 R + 1)."""
     r = RADIUS_PX
     dy, dx = np.mgrid[-r : r + 1, -r : r + 1]
     match shape:
@@ -48,28 +48,30 @@ def _stamp(shape: str) -> NDArray[np.bool_]:
             return np.asarray((abs(dx) <= r - 1) & (abs(dy) <= r - 1))
         case "cross":
             return np.asarray((abs(dx) <= 1) | (abs(dy) <= 1))
-    return np.asarray((dy <= r - 1) & (2 * abs(dx) <= dy + r))
+    return np.asarray((dy <= r - 1) & (2 * abs(dx) <= dy + r))  # triangle, tip at the top
 
 
 def _center(cell: int) -> tuple[int, int]:
-    """Pixel (x, y) of a cell's centre."""
+    """Return the pixel (x, y) of the centre of a cell."""
     return SIZE_PX * (2 * (cell % GRID) + 1) // 6, SIZE_PX * (2 * (cell // GRID) + 1) // 6
 
 
-def _between(start: int, end: int, part: tuple[int, int]) -> tuple[int, int]:
-    """Pixel (x, y) at a fraction (numerator, denominator) of the way between two cells."""
-    (x0, y0), (x1, y1), (n, d) = _center(start), _center(end), part
+def _between(start: int, end: int, fraction: tuple[int, int]) -> tuple[int, int]:
+    """Return the pixel (x, y) at a fraction (numerator, denominator) of the way between cells."""
+    (x0, y0), (x1, y1), (n, d) = _center(start), _center(end), fraction
     return x0 + (x1 - x0) * n // d, y0 + (y1 - y0) * n // d
 
 
 def render(world: World) -> Frames:
-    """Return the frames of a world, uint8 (frame, 64, 64, 3), RGB, nominally 4 per second.
+    """Return the frames of a world: RGB, uint8 (frame, 64, 64, 3), 4 frames per second.
 
-    Source: our specification; slides take 1/3, 2/3 and 3/3 of the way in the event's three frames.
+    Source: our specification; a moving object is at 1/3, 2/3 and 3/3 of its way in the event's
+    three frames.
     """
     frames = np.full((world.num_frames, SIZE_PX, SIZE_PX, 3), BACKGROUND, dtype=np.uint8)
     for f, frame in enumerate(frames):
         slot, step = divmod(f - LEAD_FRAMES, FRAMES_PER_EVENT)
+        # A negative slot is before the first event; the first and last frames are still.
         if f < LEAD_FRAMES or slot >= len(world.events):
             _paint(frame, world, min(max(slot, 0), len(world.events)), None, 0)
         else:
@@ -78,7 +80,7 @@ def render(world: World) -> Frames:
 
 
 def _paint(frame: Frames, world: World, slot: int, event: Event | None, step: int) -> None:
-    """Draw one moment: the state before `slot`, changed by `step` thirds of the event."""
+    """Draw one frame: the state before `slot`, with the event in its frame `step` (0 to 2)."""
     before = world.states[slot]
     places = {who: _center(cell) for who, cell in enumerate(before.cells) if cell is not None}
     lid = before.covered
@@ -103,7 +105,7 @@ def _paint(frame: Frames, world: World, slot: int, event: Event | None, step: in
 def _moving(
     event: Event, before: tuple[int | None, ...], after: tuple[int | None, ...], step: int
 ) -> dict[int, tuple[int, int]]:
-    """Pixel places of the objects that the event moves, after `step` + 1 of its three frames."""
+    """Return the pixel (x, y) of each object that the event moves, in its frame `step` (0 to 2)."""
     here, there = before[event.actor], after[event.actor]
     match event.type:
         case "appear" if there is not None:
@@ -117,18 +119,20 @@ def _moving(
     if start is None or end is None:
         return {}
     if event.type == "hit":
+        # The actor goes halfway and returns; the patient leaves when it is touched.
         return {
             event.actor: _between(here, start, ((1, 2), (1, 4), (0, 1))[step]),
             other: _between(start, end, ((0, 1), (1, 2), (1, 1))[step]),
         }
     (ax, ay), (bx, by) = _between(here, start, (step + 1, 3)), _between(start, here, (step + 1, 3))
+    # A swap: both objects move on arcs to opposite sides, so that they do not overlap.
     bend = 0 if step == FRAMES_PER_EVENT - 1 else RADIUS_PX
     dx, dy = (0, bend) if abs(here - start) == 1 else (bend, 0)
     return {event.actor: (ax - dx, ay - dy), other: (bx + dx, by + dy)}
 
 
 def _with_look(frames: Frames, world: World) -> Frames:
-    """Return the frames with noise, a background shade and jitter from a stream of their own."""
+    """Return the frames with noise, background shade and jitter, from a separate random stream."""
     draw = Draw(ROOT_SEED, SPLITS[world.split].stream, world.index, 1)
     shade = draw.below(41) - 20
     look = frames.astype(np.int16)

@@ -31,25 +31,26 @@ _GROUPS = {
     "3+ hops": FAMILIES_3_HOPS_AND_MORE,
     "describe": DESCRIPTIONS,
 }
+"""Groups of families that a recipe may name instead of single families."""
 
 
 def expand_families(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the families that names and groups of a recipe stand for.
+    """Return the families of a recipe's list of family names and group names.
 
     Raises:
-        RecipeError: For a name that is neither.
+        RecipeError: For an unknown name.
     """
     families: dict[str, None] = {}
     for name in names:
         if name not in _GROUPS and name not in HOPS:
             known = ", ".join([*_GROUPS, *HOPS])
-            raise RecipeError(f"data.families: unknown family, got '{name}'; choose of: {known}")
+            raise RecipeError(f"data.families: unknown family, got '{name}'; choose from: {known}")
         families |= dict.fromkeys(_GROUPS.get(name, (name,)))
     return tuple(families)
 
 
 def video_name(split: str, index: int) -> str:
-    """Return the file name of a video."""
+    """Return the path of a video, relative to the folder of EventWorld."""
     return f"{split}/{index:06d}.mp4"
 
 
@@ -62,40 +63,41 @@ def eventworld_triplets(
     forms_fraction: float = 0.0,
     rationale: TraceKind | None = None,
 ) -> list[tuple[World, list[Triplet]]]:
-    """Return worlds with their balanced questions; the balance runs over the indices in order.
+    """Return worlds with their questions as triplets; answers are balanced over all indices.
 
     Args:
         split: Name of the split.
-        indices: Videos of the split.
-        families: Families, or groups of them.
-        questions_per_video: Most questions about one video.
+        indices: Indices of the videos, in the order in which the balance sees them.
+        families: Names of families and of groups of families.
+        questions_per_video: Maximum number of questions per video.
         options_fraction: Share of the questions that list options.
         forms_fraction: Share of the questions that ask for another form of answer.
-        rationale: Kind of trace that becomes the triplet's rationale.
+        rationale: Kind of trace that becomes the triplet's rationale; None: no rationale.
     """
     balance = Balance(expand_families(families))
     pairs = []
     for index in indices:
         world = make_world(split, index)
         draw = Draw(ROOT_SEED, SPLITS[split].stream, index, 4)
-        found = []
+        triplets = []
         for number, question in enumerate(balance.pick(world, questions_per_video)):
-            varied = question.family in ANSWERS
-            listed = varied and draw.below(1000) < 1000 * options_fraction
-            options = _options(question, draw) if listed else None
+            # Dense descriptions have neither options nor other forms, and draw nothing.
+            is_question = question.family in ANSWERS
+            has_options = is_question and draw.below(1000) < 1000 * options_fraction
+            options = _options(question, draw) if has_options else None
             triplet = _triplet(world, question, number, options)
-            if varied and rationale is not None:
-                written = trace(world, question, rationale)
-                triplet = triplet.model_copy(update={"rationale": written})
-            if varied and draw.below(1000) < 1000 * forms_fraction:
+            if is_question and rationale is not None:
+                text = trace(world, question, rationale)
+                triplet = triplet.model_copy(update={"rationale": text})
+            if is_question and draw.below(1000) < 1000 * forms_fraction:
                 triplet = in_another_form(triplet, draw)
-            found.append(triplet)
-        pairs.append((world, found))
+            triplets.append(triplet)
+        pairs.append((world, triplets))
     return pairs
 
 
 def _options(question: WorldQuestion, draw: Draw) -> list[str]:
-    """Return two to six options in random order, the answer among them."""
+    """Return two to six options in random order; one of them is the answer."""
     wrong = [answer for answer in ANSWERS[question.family] if answer != question.answer]
     count = 1 + draw.below(min(len(wrong), 5))
     return draw.shuffled([question.answer, *draw.shuffled(wrong)[:count]])
@@ -104,7 +106,7 @@ def _options(question: WorldQuestion, draw: Draw) -> list[str]:
 def _triplet(
     world: World, question: WorldQuestion, number: int, options: list[str] | None
 ) -> Triplet:
-    """Return one question as a triplet; the window of the deciding event goes into `meta`."""
+    """Return a question as a triplet; `meta` contains the times of the event that decides it."""
     meta: dict[str, object] = {
         "spec_version": SPEC_VERSION,
         "program": question.program,

@@ -1,7 +1,7 @@
-"""The simulated world of EventWorld: a 3x3 grid, a few objects, one event per time slot.
+"""Simulated worlds of EventWorld: a 3x3 grid, a few objects, one event per time slot.
 
-Ground truth only: no pixels, no questions. Everything is drawn from one independent random stream
-per video, so video `index` of a split can be made alone and is the same on every machine.
+This module makes only the ground truth, no pixels and no questions. Each video has an independent
+random stream, so that any video can be made alone and is the same on every machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,20 +13,23 @@ import numpy as np
 T = TypeVar("T")
 
 SPEC_VERSION = 1
+"""Version of the specification; a change of any world, picture or question needs a new one."""
 ROOT_SEED = 20260622
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "cyan")
 SHAPES = ("circle", "square", "cross", "triangle")
 DIRECTIONS = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
+"""Step (x, y) in cells; y points down."""
 GRID = 3
+"""Cells per row and per column; cells are numbered row by row from the top left."""
 FRAMES_PER_EVENT = 3
 LEAD_FRAMES = 2
-"""Still frames before the first and after the last event."""
+"""Number of still frames before the first event, and after the last one."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What an object looks like; kinds and colors are distinct within a video."""
+    """Color and shape of an object; within a video no two objects have the same color."""
 
     color: str
     shape: str
@@ -42,19 +45,23 @@ class Kind:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happens, in frames `start_frame <= f <= end_frame`."""
+    """Event in the frames from `start_frame` to `end_frame`, both included."""
 
     slot: int
+    """Position in the list of events, from 0."""
     type: str
-    """move, hit, appear, vanish, cover or swap."""
+    """Type of the event: move, hit, appear, vanish, cover or swap."""
     actor: int
+    """Index of the object that acts."""
     patient: int | None
+    """Index of the object that is hit or swapped with; None for other events."""
     direction: str | None
+    """Direction of a move or hit; None for other events."""
     start_frame: int
     end_frame: int
 
     def movers(self) -> tuple[int, ...]:
-        """Objects that changed their cell."""
+        """Return the indices of the objects that change their cell."""
         match self.type:
             case "move":
                 return (self.actor,)
@@ -67,16 +74,19 @@ class Event:
 
 @dataclass(frozen=True)
 class WorldState:
-    """Where everything is at one moment: a cell per object (None: not there), and the lid."""
+    """State of a world at one moment."""
 
     cells: tuple[int | None, ...]
+    """Cell of each object; None: the object is not in the world."""
     covered: int | None = None
+    """Index of the object under the lid."""
     vanished: frozenset[int] = frozenset()
+    """Indices of the objects that have vanished, which never come back."""
 
     def visible(self) -> int:
-        """Number of objects that can be seen."""
-        there = sum(cell is not None for cell in self.cells)
-        return there - (self.covered is not None)
+        """Return the number of visible objects."""
+        present = sum(cell is not None for cell in self.cells)
+        return present - (self.covered is not None)
 
 
 @dataclass(frozen=True)
@@ -87,25 +97,29 @@ class World:
     index: int
     objects: tuple[Kind, ...]
     states: tuple[WorldState, ...]
-    """States before the first event and after each event."""
+    """States before the first event and after each event, one more than events."""
     events: tuple[Event, ...]
 
     @property
     def num_frames(self) -> int:
-        """Still frames at both ends, and three for each event."""
+        """Number of frames: still frames at both ends, and three per event."""
         return 2 * LEAD_FRAMES + FRAMES_PER_EVENT * len(self.events)
 
 
 @dataclass(frozen=True)
 class Split:
-    """How the worlds of one split are drawn."""
+    """Rules by which the worlds of a split are drawn."""
 
     stream: int
+    """Number of the split's random stream."""
     num_objects: tuple[int, ...] = (3, 4)
+    """Numbers of objects to choose from."""
     num_events: tuple[int, ...] = (4,)
+    """Numbers of events to choose from."""
     held_out_pair: bool = False
-    """Whether every world holds a color-shape pair that never occurs elsewhere."""
+    """Whether every world contains a color-shape pair that never occurs in other splits."""
     held_out_programs: bool = False
+    """Whether only the relational programs are asked that never occur in other splits."""
     look: bool = False
     """Whether noise, background shade and jitter are added to the pictures."""
 
@@ -125,7 +139,11 @@ SPLITS = {
 
 
 class Draw:
-    """Random choices from one Philox stream, through `random()` alone, whose values numpy keeps."""
+    """Random choices from one Philox stream.
+
+    Choice: all numbers but `bytes` come from `Generator.random()`, which gives the same values in
+    every numpy version.
+    """
 
     def __init__(self, *key: int) -> None:
         self._rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
@@ -139,16 +157,17 @@ class Draw:
         return options[self.below(len(options))]
 
     def weighted(self, options: list[tuple[float, T]]) -> T:
-        """Return one of the (weight, value) options."""
-        mark = self._rng.random() * sum(weight for weight, _ in options)
+        """Return the value of one of the (weight, value) options, drawn by weight."""
+        rest = self._rng.random() * sum(weight for weight, _ in options)
         for weight, value in options:
-            mark -= weight
-            if mark < 0:
+            rest -= weight
+            if rest < 0:
                 return value
-        return options[-1][1]
+        return options[-1][1]  # rounding may leave a rest of 0
 
     def bytes(self, count: int) -> bytes:
-        """Return uniform bytes."""
+        """Return uniform random bytes."""
+        # The lower 7 of 8 bytes: the highest one has a sign bit that is always 0.
         words = self._rng.integers(0, 2**63, size=-(-count // 7), dtype=np.int64)
         return words.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :7].tobytes()[:count]
 
@@ -159,7 +178,7 @@ class Draw:
 
 
 def make_world(split: str, index: int) -> World:
-    """Return the world of video `index` of a split; the same on every machine and in any order."""
+    """Return the world of video `index` of a split; it depends on nothing else."""
     rules = SPLITS[split]
     draw = Draw(ROOT_SEED, rules.stream, index)
     while True:
@@ -169,10 +188,10 @@ def make_world(split: str, index: int) -> World:
 
 
 def _try_world(split: str, index: int, rules: Split, draw: Draw) -> World | None:
-    """Draw a scene and its events; None where some event has no candidate."""
+    """Draw a scene and its events; return None if an event has no candidate."""
     objects = _draw_objects(rules, draw)
     cells: list[int | None] = list(draw.shuffled(list(range(GRID * GRID)))[: len(objects)])
-    if draw.below(2):
+    if draw.below(2):  # in half of the worlds, one object is absent at first and can appear
         cells[draw.below(len(cells))] = None
     states = [WorldState(tuple(cells))]
     events: list[Event] = []
@@ -189,7 +208,7 @@ def _try_world(split: str, index: int, rules: Split, draw: Draw) -> World | None
 
 
 def _draw_objects(rules: Split, draw: Draw) -> tuple[Kind, ...]:
-    """Draw distinct colors with shapes; held-out pairs only where the split wants one."""
+    """Draw objects of distinct colors; held-out pairs occur only if the split requires one."""
     count = draw.choice(rules.num_objects)
     while True:
         kinds = tuple(Kind(c, draw.choice(SHAPES)) for c in draw.shuffled(list(COLORS))[:count])
@@ -198,28 +217,28 @@ def _draw_objects(rules: Split, draw: Draw) -> tuple[Kind, ...]:
 
 
 def neighbour(cell: int, direction: str) -> int | None:
-    """Return the next cell in a direction, None at the border."""
+    """Return the next cell in a direction; None at the border."""
     dx, dy = DIRECTIONS[direction]
     x, y = cell % GRID + dx, cell // GRID + dy
     return y * GRID + x if 0 <= x < GRID and 0 <= y < GRID else None
 
 
 _Candidate = tuple[float, tuple[Event, WorldState]]
-"""Weight, and the event with the state after it."""
+"""Weight of a possible event, and the event with the state after it."""
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """A slot that waits for its event."""
+    """Slot to be filled with an event, and the state before it."""
 
     slot: int
     state: WorldState
     busy: frozenset[int | None]
-    """Objects of the event before: nobody acts in two consecutive events, so that "next" and
-    "previous" are never ambiguous."""
+    """Objects of the previous event. No object takes part in two consecutive events, so that "next"
+    and "previous" are never ambiguous."""
 
     def owner(self, cell: int) -> int | None:
-        """Return who is in a cell."""
+        """Return the object in a cell; None if it is empty."""
         return next((who for who, at in enumerate(self.state.cells) if at == cell), None)
 
     def can_act(self, who: int) -> bool:
@@ -234,7 +253,15 @@ class _Moment:
         patient: int | None = None,
         direction: str | None = None,
     ) -> tuple[Event, WorldState]:
-        """Return an event of this slot and the state after it."""
+        """Return an event of this slot and the state after it.
+
+        Args:
+            kind: Type of the event.
+            actor: Object that acts.
+            moved: New cells of the objects that change theirs; None: not in the world.
+            patient: Object that is hit or swapped with.
+            direction: Direction of a move or hit.
+        """
         start = LEAD_FRAMES + FRAMES_PER_EVENT * self.slot
         end = start + FRAMES_PER_EVENT - 1
         state = self.state
@@ -247,7 +274,7 @@ class _Moment:
 
 
 def _candidates(moment: _Moment, draw: Draw) -> Iterator[_Candidate]:
-    """Yield all that can happen next."""
+    """Yield all possible next events, each object in turn."""
     state = moment.state
     for who, cell in enumerate(state.cells):
         if not moment.can_act(who) or who in state.vanished:
@@ -265,7 +292,7 @@ def _candidates(moment: _Moment, draw: Draw) -> Iterator[_Candidate]:
 
 
 def _towards(moment: _Moment, who: int, cell: int, direction: str) -> Iterator[_Candidate]:
-    """Yield what an object can do in a direction: move, hit or swap."""
+    """Yield the events of an object in a direction: move, hit or swap."""
     target = neighbour(cell, direction)
     if target is None:
         return
@@ -278,5 +305,5 @@ def _towards(moment: _Moment, who: int, cell: int, direction: str) -> Iterator[_
     behind = neighbour(target, direction)
     if behind is not None and moment.owner(behind) is None:
         yield 2.0, moment.event("hit", who, {other: behind}, other, direction)
-    if who < other:
+    if who < other:  # each pair once
         yield 1.0, moment.event("swap", who, {who: target, other: cell}, other)
