@@ -41,7 +41,9 @@ class Checkpoint:
 
     folder: Path
     step: int
+    """Number of completed optimizer steps."""
     total_steps: int
+    """Number of optimizer steps of the whole training."""
     recipe: Recipe
     sampling: SamplingSpec
     backbone_hash: str

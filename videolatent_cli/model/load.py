@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def build_model(recipe: Recipe, device: str = "cpu", *, unpacked: bool = False) -> VideoLatent:
-    """Return the untrained model of a recipe, with gradients enabled on the trained parts.
+    """Return a recipe's model before training, with gradients enabled on the parts to train.
 
     See `load_backbone` for `unpacked`.
     """

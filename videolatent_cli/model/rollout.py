@@ -1,4 +1,4 @@
-"""Rollout: the model makes its own latents, in training exactly as in use (self-forcing)."""
+"""Rollout: the model makes its own latents, in training exactly as in inference (self-forcing)."""
 
 from __future__ import annotations
 
@@ -90,12 +90,14 @@ def roll_out(  # noqa: PLR0913 - the arguments of the mathematics
     # Markers are never padding, and causal attention hides right padding of following tokens.
     not_padding = torch.ones_like(torch.cat(advances_position[1:], 1))
     out = backbone.extend(
-        torch.cat(embeds, 1),  # (batch, seq + 1 + slots, dim); + 1 + following without blocks
+        # (batch, seq + 1 + slots, dim); without blocks, 1 + following more tokens.
+        torch.cat(embeds, 1),
         state,
         torch.cat((mask, not_padding), 1),
         layers,
         torch.cat(advances_position, 1),
     )
+    # Without markers and slots: the teacher reads its hint directly after the question.
     after_question = state.length + question.shape[1]
     question_state = out.state.window(0, after_question, state.next_position + mask.sum(1))
     if injection.num_blocks:
@@ -112,7 +114,7 @@ class _Ending:
 
     embeds: Float[Tensor, "batch token dim"]
     advances_position: Bool[Tensor, "batch token"]
-    """Whether each token takes a new position."""
+    """Whether each token takes a new position id."""
 
     @classmethod
     def of(cls, injection: LatentInjection, following: Tensor) -> _Ending:
@@ -193,8 +195,8 @@ class _Blocks:
             z = z if self.replace is None else self.replace(z)
             embeds, advances_position = z.to(dtype), self.injection.advances_position(*z.shape[:2])
             if block == self.injection.num_blocks - 1:
-                # No later block is made from this one's hidden states, so the end marker need not
-                # wait for them: causal attention in one call gives the same as two calls.
+                # The end marker needs no hidden states of this block, only its keys and values,
+                # which causal attention sees within one call. That saves a sequential step.
                 embeds = torch.cat((embeds, ending.embeds), 1)  # (batch, b + 1 + following, dim)
                 advances_position = torch.cat((advances_position, ending.advances_position), 1)
             out = self.backbone.extend(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from videolatent_cli.video.sampling import SamplingSpec
 
 _FRAMES = "frames"
+"""Name of the cache tier for resized frames, which is also their fingerprint."""
 
 
 class VideoSource:

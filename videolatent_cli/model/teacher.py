@@ -19,7 +19,7 @@ TeacherKind = Literal["current", "base", "ema"]
 class TeacherWeights:
     """Second set of the trained backbone weights, put into the model for the teacher's pass.
 
-    Choice: `base` keeps the trained weights as they are before training. With LoRA these are
+    Choice: `base` keeps the trained weights as they were before training. With LoRA these are
     adapters that change nothing, so the teacher is the base model. `current` keeps no copy.
 
     Args:

@@ -59,7 +59,7 @@ class ForwardOutput:
 
 
 class VideoLatent(nn.Module):
-    """Multimodal language model that runs latents of its own before it answers.
+    """Multimodal language model that generates latents of its own before it answers.
 
     With `latent=None` it is the plain backbone, trained and used through the same methods.
     """

@@ -27,8 +27,8 @@ def slot_loss(centred: Float[Tensor, "batch latent dim"], threshold: float) -> F
 def instance_loss(latents: Float[Tensor, "row latent dim"], floor: float) -> Float[Tensor, ""]:
     """Return the mean over latents and channels of max(0, floor - deviation / rms).
 
-    `deviation` is the standard deviation over rows, `rms` that of all values. The loss is 0 for a
-    single row.
+    `deviation` is the standard deviation over rows, and `rms` the RMS of all values. The loss is 0
+    for a single row.
 
     Args:
         latents: Latents of several triplets.
@@ -36,7 +36,7 @@ def instance_loss(latents: Float[Tensor, "row latent dim"], floor: float) -> Flo
     """
     if len(latents) < 2:
         return latents.new_zeros(())
-    # Detached: otherwise the loss could fall by shrinking all latents instead of spreading them.
+    # The RMS is only the unit of the deviation, so no gradient flows through it.
     rms = latents.detach().square().mean().sqrt() + 1e-8
     # The small term keeps the square root's gradient finite at zero variance.
     deviation = (latents.var(0, correction=0) + 1e-8 * rms.square()).sqrt()

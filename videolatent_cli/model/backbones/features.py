@@ -38,7 +38,7 @@ class VideoFeatures(Layout):
     embeds: Float[Tensor, "token dim"]
     """One vector per visual token, group by group; tokens that belong to no group come last."""
     deep: Float[Tensor, "level token dim"] | None = None
-    """DeepStack features (Qwen3-VL); `deep[i]` is added to visual tokens after decoder layer i."""
+    """DeepStack features (Qwen3-VL); level i is added after decoder layer i, counted from 0."""
 
     def by_group(self) -> Float[Tensor, "group token dim"]:
         """Return the vectors of all frame groups, without the tokens that belong to none."""
@@ -67,11 +67,13 @@ class VideoFeatures(Layout):
 
 
 def _tokens_per_group(values: Float[Tensor, "seq dim"], groups: int) -> int:
+    """Return the number of visual tokens per frame group."""
     # Rounded down: LLaVA-OneVision has one more token, which belongs to no group.
     return len(values) // groups
 
 
 def _by_group(values: Float[Tensor, "seq dim"], groups: int) -> Float[Tensor, "group token dim"]:
+    """Return the vectors of all frame groups, without the tokens that belong to none."""
     per_group = _tokens_per_group(values, groups)
     return values[: groups * per_group].view(groups, per_group, -1)
 

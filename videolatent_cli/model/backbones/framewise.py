@@ -24,9 +24,9 @@ from videolatent_cli.video.resize import Resizing
 if TYPE_CHECKING:
     from videolatent_cli.video.frames import FrameBatch
 
-_SMOLVLM_LONGEST_SIDE_PX = 4 * 364
+_SMOLVLM_DEFAULT_SIDE_PX = 4 * 364
 """Default of the longest frame side, from transformers (px)."""
-_SMOLVLM_LARGEST_SIDE_PX = 4096
+_SMOLVLM_MAX_SIDE_PX = 4096
 """Upper limit of the longest frame side, from transformers (px)."""
 
 
@@ -174,8 +174,8 @@ class SmolVLM(Framewise):
         """
         sampled = settings.get("video_sampling", {}).get("video_size", {})
         size = settings.get("size", sampled)
-        configured = int(size.get("longest_edge", _SMOLVLM_LONGEST_SIDE_PX))
-        longest = min(configured, _SMOLVLM_LARGEST_SIDE_PX)
+        configured = int(size.get("longest_edge", _SMOLVLM_DEFAULT_SIDE_PX))
+        longest = min(configured, _SMOLVLM_MAX_SIDE_PX)
         return Resizing(resampling(settings, "lanczos"), longest)
 
     @override

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from videolatent_cli.model.backbones.base import Backbone
     from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # vl shows its own
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # vl has its own
 
 FAMILIES: dict[str, type[Backbone]] = {
     "qwen2_vl": Qwen2VL,
@@ -107,7 +107,7 @@ def load_backbone(
     return family(model, tokenizer, settings).to(device)
 
 
-def _pretrained(folder: str | Path, options: dict[str, Any]) -> Any:  # noqa: ANN401 - as above
+def _pretrained(folder: str | Path, options: dict[str, Any]) -> Any:  # noqa: ANN401 - no useful type
     """Return a model with its pretrained weights.
 
     Raises:

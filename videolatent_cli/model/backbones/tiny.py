@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig
 TINY = "tiny"
 """Name of the embedded backbone in recipes."""
 TINY_FOLDER = Path(__file__).parent / "tiny_weights"
+"""Folder of the embedded backbone."""
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|unk|>",
