@@ -151,7 +151,7 @@ class Collator:
             triplet: Triplet = item["triplet"]
             frames = self.frames(self.folder / triplet.video)
             layout = self.backbone.layout_of(frames)
-            prompt = self.prompter.heads([layout])[0]
+            prompt = self.prompter.video_prompts([layout])[0]
             prompt += self.prompter.questions([question_text(triplet)])[0]
             answer = self.prompter.answers([triplet.answer])[0]
             rows.append(torch.tensor(prompt + answer))

@@ -29,7 +29,7 @@ from videolatent_cli.model.backbones.features import only_visible
 from videolatent_cli.model.backbones.load import load_backbone
 from videolatent_cli.model.backbones.pixels import normalised, patchify
 from videolatent_cli.model.batch import Batch, Example, Prompter
-from videolatent_cli.model.cached import features_row, row_features
+from videolatent_cli.model.cached import features_to_row, row_to_features
 from videolatent_cli.model.generate import generate
 from videolatent_cli.model.source import features_fingerprint
 from videolatent_cli.model.videolatent import VideoLatent
@@ -133,7 +133,7 @@ def test_summaries_are_the_last_states_of_transformers_own_forward(folder: Path)
     texts = ["a cup", "a red square that moves left"]
     found = summarizer.texts(texts)
     for text, vector in zip(texts, found, strict=True):
-        ids = torch.tensor(prompter.plain([TEXT_PROMPT.format(text=text)]))
+        ids = torch.tensor(prompter.text_prompts([TEXT_PROMPT.format(text=text)]))
         assert backbone.visual_token_id not in ids
         with torch.no_grad():
             out = backbone.core(input_ids=ids, output_hidden_states=True)
@@ -180,10 +180,10 @@ def test_features_survive_the_cache_bit_by_bit(folder: Path) -> None:
     backbone = load(folder)
     with torch.no_grad():
         live = backbone.encode_video(frames_for(backbone))
-    row = features_row(
+    row = features_to_row(
         live, key="k", content_id="c", sampling_hash="s", fingerprint="f", source="v"
     )
-    kept = row_features(row, torch.device("cpu"))
+    kept = row_to_features(row, torch.device("cpu"))
     assert kept.grid == live.grid
     assert torch.equal(kept.embeds, live.embeds)
     assert len(kept.embeds) == backbone.num_visual_tokens(kept.grid)
@@ -460,7 +460,7 @@ def test_processor_settings_are_found_in_all_places(tmp_path: Path) -> None:
     settings = tmp_path / "video_preprocessor_config.json"
     found = json.loads(settings.read_text())
     settings.unlink()
-    with pytest.raises(SetupError, match="says nowhere how frames are normalised"):
+    with pytest.raises(SetupError, match="has no file with the processor's image_mean"):
         load(tmp_path)
     nested = tmp_path / "processor_config.json"
     nested.write_text(json.dumps({"video_processor": found}))

@@ -133,7 +133,7 @@ def test_two_layers_foretell_all(train: str, latent: str, optimizer: str) -> Non
 def test_large_tensors_are_given_back_at_once(at_once: bool) -> None:
     code = f"""
 import os, torch
-from videolatent_cli.model.backbones.recompute import _give_back_at_once
+from videolatent_cli.model.backbones.recompute import _return_freed_memory
 
 def resident():
     pages = int(open("/proc/self/statm").read().split()[1])
@@ -141,7 +141,7 @@ def resident():
 
 torch.ones(1 << 22)  # 16 MiB that are freed: from now on glibc would keep what is smaller
 if {at_once}:
-    _give_back_at_once()
+    _return_freed_memory()
 kept = [torch.ones(1 << 19) for _ in range(100)]
 before = resident()
 del kept[::2]

@@ -22,7 +22,12 @@ from videolatent_cli.model.backbones.tiny import (
     write_tiny_folder,
 )
 from videolatent_cli.model.batch import Example, Prompter, pad
-from videolatent_cli.model.cached import features_row, frames_row, row_features, row_frames
+from videolatent_cli.model.cached import (
+    features_to_row,
+    frames_to_row,
+    row_to_features,
+    row_to_frames,
+)
 from videolatent_cli.model.checkpoint import (
     describe_checkpoint,
     find_checkpoint,
@@ -74,7 +79,7 @@ def test_prompter_cuts_the_template_around_the_video(small_folder: Path) -> None
     backbone = small_backbone(small_folder)
     prompter = Prompter(backbone)
     head, question = (
-        prompter.heads([backbone.layout_of(frame_batch())])[0],
+        prompter.video_prompts([backbone.layout_of(frame_batch())])[0],
         prompter.questions(["Which color moved first?"])[0],
     )
     assert head.count(backbone.config.video_token_id) == 32 == backbone.num_visual_tokens((2, 8, 8))
@@ -137,10 +142,10 @@ def test_features_do_not_depend_on_company_or_cache(small_folder: Path) -> None:
     backbone = small_backbone(small_folder).eval()
     with torch.no_grad():
         alone = backbone.encode_video(frame_batch(3))
-    row = features_row(
+    row = features_to_row(
         alone, key="k", content_id="c", sampling_hash="s", fingerprint="f", source="a.mp4"
     )
-    back = row_features(row, backbone.device)
+    back = row_to_features(row, backbone.device)
     assert torch.equal(back.embeds, alone.embeds)
     assert back.grid == alone.grid
     assert torch.equal(back.group_seconds, alone.group_seconds)
@@ -148,8 +153,8 @@ def test_features_do_not_depend_on_company_or_cache(small_folder: Path) -> None:
     half = small_backbone(small_folder).to(torch.bfloat16)
     with torch.no_grad():
         features = half.encode_video(frame_batch(3))
-    again = row_features(
-        features_row(
+    again = row_to_features(
+        features_to_row(
             features, key="k", content_id="c", sampling_hash="s", fingerprint="f", source=""
         ),
         half.device,
@@ -158,9 +163,11 @@ def test_features_do_not_depend_on_company_or_cache(small_folder: Path) -> None:
     assert torch.equal(again.embeds, features.embeds)
 
 
-def test_frames_row_round_trip() -> None:
+def test_frames_to_row_round_trip() -> None:
     frames = frame_batch(2)
-    back = row_frames(frames_row(frames, key="k", content_id="c", sampling_hash="s", source=""))
+    back = row_to_frames(
+        frames_to_row(frames, key="k", content_id="c", sampling_hash="s", source="")
+    )
     assert np.array_equal(back.data, frames.data)
     assert np.array_equal(back.pts_seconds, frames.pts_seconds)
 
@@ -181,7 +188,7 @@ def test_attention_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_attention("sdpa", "cpu") == "sdpa"
     with pytest.raises(SetupError, match="flash_attention_2 cannot run, it needs a CUDA"):
         choose_attention("flash_attention_2", "cpu")
-    assert explain_attention("sdpa", "cpu") == "sdpa, as the recipe says"
+    assert explain_attention("sdpa", "cpu") == "sdpa, as set in the recipe"
     assert explain_attention("auto", "cpu") == (
         "sdpa (flash_attention_4, flash_attention_3, flash_attention_2: "
         "it needs a CUDA GPU, got device 'cpu')"

@@ -1,4 +1,4 @@
-"""From questions and answers as text to the padded tensors of one micro batch."""
+"""Micro batches: questions and answers as padded token tensors, with their videos."""
 
 from __future__ import annotations
 
@@ -19,64 +19,69 @@ if TYPE_CHECKING:
     from videolatent_cli.video.frames import FrameBatch
 
 HINT = "The correct answer is: {answer}"
-"""What the hindsight teacher is told. Choice: the answer's text, never its letter."""
+"""Text that only the hindsight teacher reads. Choice: the answer's text, never its letter."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One triplet as the model sees it."""
+    """Text of one triplet, as the model reads it."""
 
     question: str
-    """The whole user turn after the video."""
+    """Complete user turn after the video."""
     answer: str
     name: str = ""
-    """What errors call it."""
+    """Name of the triplet in error messages."""
 
 
 @dataclass(frozen=True)
 class Padded:
-    """Token ids with padding on one side."""
+    """Token ids of several texts, padded on one side to equal length."""
 
     ids: Int[Tensor, "batch seq"]
     mask: Bool[Tensor, "batch seq"]
+    """False at padding."""
 
     def to(self, device: torch.device) -> Padded:
-        """Return the same on a device."""
+        """Return a copy on a device."""
         return Padded(self.ids.to(device), self.mask.to(device))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Triplets that share the visual prefixes of a few videos."""
+    """Triplets of one micro batch; triplets of the same video share its prefix."""
 
     video_prompt: Padded
-    """The prompt up to and with the visual placeholders, one row a video, padded left."""
+    """Prompt from its start through the visual placeholders, one row per video, padded left."""
     videos: tuple[VideoFeatures, ...] | tuple[FrameBatch, ...]
-    """Features, or frames where the vision tower learns too; one a row of `head`."""
+    """One entry per row of `video_prompt`: features, or frames if the vision tower is trained."""
     video_index: Int[Tensor, " batch"]
-    """Row of `head` that each triplet belongs to."""
+    """Row of `video_prompt` for each triplet."""
     question: Padded
-    """The rest of the prompt, padded left."""
+    """Rest of the prompt, padded left."""
     teacher_hint: Padded
-    """What the teacher is told, padded left."""
+    """Hint that only the hindsight teacher reads, padded left."""
     answer: Padded
     """Answer and end of turn, padded right."""
     names: tuple[str, ...] = ()
-    """What errors call each triplet."""
+    """Names of the triplets in error messages."""
 
     @property
     def num_tokens(self) -> int:
-        """Positions that are run once for plain fine-tuning, padding not counted."""
+        """Number of tokens of video prompts, questions and answers, without padding.
+
+        A video prompt counts once, however many triplets share it.
+        """
         return sum(int(part.mask.sum()) for part in (self.video_prompt, self.question, self.answer))
 
     def tokens_by_triplet(self) -> list[int]:
-        """Return the positions of each triplet, its video's included."""
-        heads = self.video_prompt.mask.sum(1)[self.video_index]
-        total: list[int] = (heads + self.question.mask.sum(1) + self.answer.mask.sum(1)).tolist()
+        """Return the number of tokens of each triplet, its video prompt included."""
+        prompt_lengths = self.video_prompt.mask.sum(1)[self.video_index]
+        lengths = prompt_lengths + self.question.mask.sum(1) + self.answer.mask.sum(1)
+        total: list[int] = lengths.tolist()
         return total
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device; features follow where they are used."""
+        """Return the batch on a device; `videos` stay where they are until they are used."""
         return replace(
             self,
             video_prompt=self.video_prompt.to(device),
@@ -88,61 +93,71 @@ class Batch:
 
 
 def pad(rows: list[list[int]], side: str) -> Padded:
-    """Return token lists as one tensor; padding has id 0 and is masked."""
+    """Return token lists as one tensor, padded with id 0 on `side` (`left` or `right`)."""
     length = max(len(row) for row in rows)
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     mask = torch.zeros(len(rows), length, dtype=torch.bool)
     for index, row in enumerate(rows):
-        place = slice(length - len(row), length) if side == "left" else slice(0, len(row))
-        ids[index, place] = torch.tensor(row, dtype=torch.long)
-        mask[index, place] = True
+        columns = slice(length - len(row), length) if side == "left" else slice(0, len(row))
+        ids[index, columns] = torch.tensor(row, dtype=torch.long)
+        mask[index, columns] = True
     return Padded(ids, mask)
 
 
 class Prompter:
-    """Cuts a model's chat template around the video and turns the parts into tokens."""
+    """Tokenizer of prompts: splits a model's chat template at the question and encodes the parts.
+
+    The part before the question depends on the video alone, so that the questions of one video
+    share its prefill.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
         self._tokenizer = backbone.tokenizer
+        # A character that no template contains marks the place of the question.
         mark = "\x00"
         text = self._tokenizer.apply_chat_template(
             [{"role": "user", "content": [{"type": "video"}, {"type": "text", "text": mark}]}],
             tokenize=False,
             add_generation_prompt=True,
         )
-        self._head, self._tail = text.split(mark)
+        self._before_question, self._after_question = text.split(mark)
         self.end_of_turn = int(self._tokenizer.eos_token_id)
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
-        """Return the ids of texts as they stand, no special token added; many at once is faster."""
+        """Return the token ids of texts, without added special tokens.
+
+        One call for many texts is faster than one call per text.
+        """
         ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False).input_ids
         return ids
 
-    def heads(self, videos: Sequence[Layout]) -> list[list[int]]:
-        """Return each prompt up to the question, with one placeholder a visual token."""
-        marks = map(self._backbone.video_text, videos)
-        return self._tokens([self._head.replace(self._backbone.placeholder, m) for m in marks])
+    def video_prompts(self, videos: Sequence[Layout]) -> list[list[int]]:
+        """Return the prompt up to the question for each video, one placeholder per visual token."""
+        texts = map(self._backbone.video_text, videos)
+        return self._tokens(
+            [self._before_question.replace(self._backbone.placeholder, text) for text in texts]
+        )
 
     def questions(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return each question and the start of the assistant's turn."""
-        return self._tokens([text + self._tail for text in texts])
+        """Return each question, followed by the start of the assistant's turn."""
+        return self._tokens([text + self._after_question for text in texts])
 
-    def plain(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return each text as a whole prompt, without a video."""
-        head = self._head.replace(self._backbone.placeholder, "")
-        return self._tokens([head + text + self._tail for text in texts])
+    def text_prompts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text as a complete prompt without a video."""
+        before = self._before_question.replace(self._backbone.placeholder, "")
+        return self._tokens([before + text + self._after_question for text in texts])
 
     def answers(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return each answer and the end of the turn."""
+        """Return each answer, followed by the end of the turn."""
         return [[*ids, self.end_of_turn] for ids in self._tokens(list(texts))]
 
     def hints(self, answers: Sequence[str]) -> list[list[int]]:
-        """Return what the hindsight teacher is told of each answer."""
+        """Return the hindsight teacher's hint for each answer."""
         return self._tokens([HINT.format(answer=answer) for answer in answers])
 
     def unknown_words(self, text: str) -> list[str]:
-        """Return the words of a text that the model has no token for."""
+        """Return the words of a text that the tokenizer maps to its unknown token."""
         unknown = self._tokenizer.unk_token_id
         if unknown is None:
             return []
@@ -151,12 +166,12 @@ class Prompter:
         return [text[start:end] for token, (start, end) in pairs if token == unknown]
 
     def decode(self, ids: list[int]) -> str:
-        """Return the text of an answer."""
+        """Return the text of an answer, without special tokens."""
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text.strip()
 
     def token_text(self, token: int) -> str:
-        """Return one token as text, special tokens by their names."""
+        """Return the text of one token; a special token gives its name."""
         text: str = self._tokenizer.decode([token])
         return text.strip() or repr(text)
 
@@ -165,15 +180,15 @@ class Prompter:
         videos: list[VideoFeatures] | list[FrameBatch],
         examples: list[list[Example]],
     ) -> Batch:
-        """Return the batch of several videos, each with its examples."""
+        """Return the batch of several videos, with a list of examples per video."""
         layout_of = self._backbone.layout_of
         layouts = [video if isinstance(video, Layout) else layout_of(video) for video in videos]
         flat = [example for group in examples for example in group]
         answers = [example.answer for example in flat]
         index = [row for row, group in enumerate(examples) for _ in group]
         return Batch(
-            video_prompt=pad(self.heads(layouts), "left"),
-            videos=tuple(videos),  # type: ignore[arg-type] # one kind or the other, never mixed
+            video_prompt=pad(self.video_prompts(layouts), "left"),
+            videos=tuple(videos),  # type: ignore[arg-type] # all features or all frames
             video_index=torch.tensor(index),
             question=pad(self.questions([example.question for example in flat]), "left"),
             teacher_hint=pad(self.hints(answers), "left"),

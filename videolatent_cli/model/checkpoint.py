@@ -1,4 +1,8 @@
-"""Checkpoints: only what was trained, self-contained, written atomically and verified."""
+"""Checkpoints of trained parameters.
+
+A checkpoint holds only the parameters that were trained, with the recipe and the sampling that
+belong to them. It is written under a temporary name, verified, and then renamed.
+"""
 
 from __future__ import annotations
 
@@ -25,29 +29,31 @@ if TYPE_CHECKING:
 SCHEMA = "vl.checkpoint/1"
 MODEL_FILE, ABOUT_FILE = "model.safetensors", "checkpoint.json"
 LATENT_FILE = "latent.safetensors"
-"""Trained parameters where the folder is a whole model, as `vl export` writes it."""
+"""File of the trained parameters in a folder that is a complete model, as `vl export` writes it."""
 HERE = "."
-"""Backbone of a checkpoint whose folder is the model itself."""
+"""Value of `backbone.model` if the checkpoint's own folder contains the backbone."""
 _TRAINING = "training.safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint on disk, without its tensors."""
+    """Description of a checkpoint on disk; its tensors are read on request."""
 
     folder: Path
     step: int
+    """Number of completed optimizer steps."""
     total_steps: int
+    """Number of optimizer steps of the whole training."""
     recipe: Recipe
     sampling: SamplingSpec
     backbone_hash: str
-    """Of the parameters that the checkpoint does not hold."""
+    """Hash of the backbone parameters that were not trained and are not in the checkpoint."""
     weights_file: str = MODEL_FILE
-    """File of the trained parameters."""
+    """Name of the file with the trained parameters."""
 
     @property
     def finished(self) -> bool:
-        """Whether training was complete."""
+        """Whether training ran to its last step."""
         return self.step >= self.total_steps
 
     def model_tensors(self) -> dict[str, Tensor]:
@@ -55,22 +61,22 @@ class Checkpoint:
         return _read(self.folder / self.weights_file)
 
     def training_tensors(self) -> dict[str, Tensor]:
-        """Return the state of optimizer and objectives."""
+        """Return the state of the optimizer and the objectives by name."""
         return _read(self.folder / _TRAINING)
 
 
 def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return what is trained of a model, by name."""
-    return {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
+    """Return the trainable parameters of a model by name."""
+    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
 
 def untrained_names(module: nn.Module) -> set[str]:
-    """Return the names of the parameters that a checkpoint does not hold."""
-    return {n for n, p in module.named_parameters() if not p.requires_grad}
+    """Return the names of the parameters that are not trained, so not in a checkpoint."""
+    return {name for name, p in module.named_parameters() if not p.requires_grad}
 
 
 def checkpoint_name(step: int) -> str:
-    """Return the name of a checkpoint's folder."""
+    """Return the folder name of the checkpoint after a step."""
     return f"step-{step:07d}"
 
 
@@ -80,13 +86,16 @@ def save_checkpoint(
     model: dict[str, Tensor],
     training: dict[str, Tensor],
 ) -> Path:
-    """Write `root/step-NNNNNNN`, read it back, and only then remove older checkpoints.
+    """Write `root/step-NNNNNNN`, read it back to verify it, then remove older checkpoints.
 
     Args:
         root: The run's `checkpoints` folder.
-        checkpoint: Values of `checkpoint.json`; holds `step`.
+        checkpoint: Values of `checkpoint.json`, `step` among them.
         model: Trained parameters.
-        training: State of optimizer and objectives.
+        training: State of the optimizer and the objectives.
+
+    Raises:
+        IncompatibleError: If a file reads back differently from what was written.
     """
     final = root / checkpoint_name(checkpoint["step"])
     part = root / f"{final.name}.part"
@@ -95,9 +104,9 @@ def save_checkpoint(
     for name, tensors in ((MODEL_FILE, model), (_TRAINING, training)):
         plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         save_file(plain, part / name)
-        back = _read(part / name)
-        if any(not torch.equal(back[key], value) for key, value in plain.items()):
-            raise IncompatibleError(f"{part / name}: does not read back as written; check the disk")
+        stored = _read(part / name)
+        if any(not torch.equal(stored[key], value) for key, value in plain.items()):
+            raise IncompatibleError(f"{part / name}: differs when read back; check the disk")
     write_json(part / ABOUT_FILE, {"schema": SCHEMA, **checkpoint})
     if final.exists():
         shutil.rmtree(final)
@@ -111,7 +120,7 @@ def save_checkpoint(
 def describe_checkpoint(
     step: int, total_steps: int, recipe: Recipe, sampling: SamplingSpec, backbone_hash: str
 ) -> dict[str, Any]:
-    """Return the values of `checkpoint.json`."""
+    """Return the values of `checkpoint.json`, without its schema."""
     return {
         "step": step,
         "total_steps": total_steps,
@@ -122,10 +131,12 @@ def describe_checkpoint(
 
 
 def find_checkpoint(run_dir: Path) -> Checkpoint | None:
-    """Return the newest complete checkpoint of a run, or an exported folder; None without any.
+    """Return the newest complete checkpoint of a run, or None if it has none.
+
+    `run_dir` may also be a folder written by `vl export`, which is a checkpoint itself.
 
     Raises:
-        IncompatibleError: For a checkpoint of another schema.
+        IncompatibleError: If the checkpoint is damaged or has another schema.
     """
     if (run_dir / ABOUT_FILE).exists():
         return read_checkpoint(run_dir)
@@ -137,7 +148,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Return the checkpoint in a folder.
 
     Raises:
-        IncompatibleError: Where it is damaged or of another schema.
+        IncompatibleError: If it is damaged or has another schema.
     """
     try:
         about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
@@ -162,18 +173,25 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def load_tensors(module: nn.Module, tensors: dict[str, Tensor], where: Path) -> None:
-    """Put named tensors into a module's parameters and buffers.
+    """Copy named tensors into a module's parameters and buffers.
+
+    Every trainable parameter must be among them, unless `tensors` is empty.
+
+    Args:
+        module: Module to change.
+        tensors: Values by parameter or buffer name.
+        where: Origin of the tensors, for error messages.
 
     Raises:
-        IncompatibleError: Where names or shapes do not fit.
+        IncompatibleError: If names or shapes differ from those of the module.
     """
     own = dict(module.named_parameters()) | dict(module.named_buffers())
-    wanted = trained_tensors(module).keys() if tensors else set()
-    missing = sorted(set(wanted) - tensors.keys())
-    strange = sorted(tensors.keys() - own.keys())
-    if missing or strange:
+    required = trained_tensors(module).keys() if tensors else set()
+    missing = sorted(set(required) - tensors.keys())
+    unexpected = sorted(tensors.keys() - own.keys())
+    if missing or unexpected:
         raise IncompatibleError(
-            f"{where}: does not fit this model: missing {missing[:3]}, unexpected {strange[:3]}"
+            f"{where}: does not fit this model: missing {missing[:3]}, unexpected {unexpected[:3]}"
         )
     with torch.no_grad():
         for name, value in tensors.items():
@@ -186,7 +204,11 @@ def load_tensors(module: nn.Module, tensors: dict[str, Tensor], where: Path) -> 
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file."""
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        IncompatibleError: If the file is missing or damaged.
+    """
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

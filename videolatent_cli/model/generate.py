@@ -1,4 +1,4 @@
-"""Answering: prefill, latents, greedy decoding, and the likelihood of given choices."""
+"""Answer generation: prefill, rollout, greedy decoding, and probabilities of given choices."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ if TYPE_CHECKING:
     from videolatent_cli.model.videolatent import PrefilledQuestions, VideoLatent
 
 LatentMode = Literal["on", "off", "markers"]
+"""Latents before the answer: the rollout, nothing, or the two markers alone."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Answers of a batch."""
+    """Generated answers of a batch."""
 
     token_ids: list[list[int]]
-    """Without the end of turn."""
+    """Token ids of each answer, without the end of turn."""
     first_logits: Float[Tensor, "batch vocab"]
-    """Distribution of the first answer token."""
+    """Logits of the first answer token."""
     log_likelihoods: list[float]
-    """Of each answer, a mean over its tokens and the end of turn (nats)."""
+    """Log-likelihood of each answer, mean over its tokens and the end of turn (nats)."""
     rollout: Rollout | None
+    """Rollout before the answer; None without latents."""
     state: State
     """State before the answer."""
     end_hidden: Float[Tensor, "batch 1 dim"]
+    """Last hidden state before the answer, which predicts its first token."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time of `prefill`, `latents` and `generate`."""
+    """Wall time of the parts `prefill`, `latents` and `generate` (s)."""
 
 
 @torch.no_grad()
@@ -51,26 +54,26 @@ def generate(
     replace: Callable[[Tensor], Tensor] | None = None,
     max_new_tokens: int = 32,
 ) -> Generated:
-    """Return greedy answers; the rollout is the one of training.
+    """Return greedily decoded answers, after the same rollout as in training.
 
     Args:
-        model: In evaluation mode.
-        batch: Questions on their videos, on the model's device; answers and hints are not read.
+        model: Model in evaluation mode.
+        batch: Questions and their videos, on the model's device; answers and hints are not used.
         end_of_turn: Token that ends an answer.
-        latents: `off` answers straight after the question, as a plain model does; `markers` after
-            the two markers with nothing between them.
-        replace: Changes each block of latents before it enters the model.
-        max_new_tokens: Longest answer.
+        latents: `on` runs the rollout. `off` answers directly after the question, as a plain model
+            does. `markers` answers after the two markers with nothing between them.
+        replace: Function that changes each block of latents before it enters the model.
+        max_new_tokens: Largest number of tokens per answer, the end of turn included.
     """
     clock = _Clock(model.backbone.device)
-    question = model.prefill(batch)
+    prefilled = model.prefill(batch)
     clock.lap("prefill")
     rollout: Rollout | None = None
     if model.injection is not None and latents == "on":
-        rollout = model.roll_out(question, replace=replace)
+        rollout = model.roll_out(prefilled, replace=replace)
         hidden, state = rollout.end_hidden, rollout.state
     else:
-        out = _without_latents(model, question, markers=latents == "markers")
+        out = _without_latents(model, prefilled, markers=latents == "markers")
         hidden, state = out.hidden[:, -1:], out.state
     clock.lap("latents")
     ids, first, likelihoods = _greedy(model, hidden, state, end_of_turn, max_new_tokens)
@@ -79,62 +82,75 @@ def generate(
 
 
 def _without_latents(
-    model: VideoLatent, question: PrefilledQuestions, *, markers: bool
+    model: VideoLatent, prefilled: PrefilledQuestions, *, markers: bool
 ) -> Extension:
-    """Run the question, and the two markers if wanted."""
+    """Run the questions, with `markers` also the start and end markers, and no latents."""
     if not markers or model.injection is None:
-        return model.backbone.extend(question.embeds, question.state, question.mask)
-    rows = len(question.embeds)
-    pair = torch.cat((model.injection.start, model.injection.end)).to(question.embeds.dtype)
-    mask = torch.nn.functional.pad(question.mask, (0, 2), value=True)
-    advances_position = torch.cat((question.mask, model.injection.advances_position(rows, 2)), 1)
-    embeds = torch.cat((question.embeds, pair.expand(rows, -1, -1)), 1)
-    return model.backbone.extend(embeds, question.state, mask, advances_position=advances_position)
+        return model.backbone.extend(prefilled.embeds, prefilled.state, prefilled.mask)
+    rows = len(prefilled.embeds)
+    pair = torch.cat((model.injection.start, model.injection.end)).to(prefilled.embeds.dtype)
+    mask = torch.nn.functional.pad(prefilled.mask, (0, 2), value=True)  # (batch, seq + 2)
+    advances_position = torch.cat((prefilled.mask, model.injection.advances_position(rows, 2)), 1)
+    embeds = torch.cat((prefilled.embeds, pair.expand(rows, -1, -1)), 1)  # (batch, seq + 2, dim)
+    return model.backbone.extend(embeds, prefilled.state, mask, advances_position=advances_position)
 
 
 def _greedy(
     model: VideoLatent, hidden: Tensor, state: State, end_of_turn: int, limit: int
 ) -> tuple[list[list[int]], Tensor, list[float]]:
-    """Decode until every row has ended; return token ids, first logits, mean log-likelihoods."""
-    rows: list[list[int]] = [[] for _ in range(len(hidden))]
+    """Decode greedily until every row has ended or has `limit` tokens.
+
+    Returns:
+        Token ids of each row, logits of the first token, and the mean log-likelihood of each row.
+    """
+    token_ids: list[list[int]] = [[] for _ in range(len(hidden))]
     running = torch.ones(len(hidden), dtype=torch.bool, device=hidden.device)
     total, length = torch.zeros(2, len(hidden), device=hidden.device)
     first = model.backbone.logits(hidden[:, -1])
     logits = first
     for step in range(limit):
-        chance, best = logits.float().log_softmax(-1).max(-1)
-        total, length = total + chance * running, length + running
+        log_probability, best = logits.float().log_softmax(-1).max(-1)
+        # The end of turn counts towards total and length, but is not part of the answer.
+        total, length = total + log_probability * running, length + running
         running = running & (best != end_of_turn)
         for row in running.nonzero().flatten().tolist():
-            rows[row].append(int(best[row]))
+            token_ids[row].append(int(best[row]))
         if not bool(running.any()) or step == limit - 1:
             break
         out = model.backbone.extend(model.backbone.embed(best[:, None]), state)
         state, logits = out.state, model.backbone.logits(out.hidden[:, -1])
-    return rows, first, (total / length).tolist()
+    return token_ids, first, (total / length).tolist()
 
 
 @torch.no_grad()
 def score_choices(
     model: VideoLatent, prompter: Prompter, generated: Generated, row: int, choices: Sequence[str]
 ) -> list[float]:
-    """Return the probability of each choice of one row, normalised over the choices.
+    """Return the probability of each choice for one question, normalised over the choices.
 
-    Choice: by the log-likelihood of the whole choice with its end of turn.
+    Choice: the score is the log-likelihood of the whole choice, its end of turn included.
+
+    Args:
+        model: Model that generated the answers.
+        prompter: Tokenizer of the choices.
+        generated: Generated answers of the question's batch.
+        row: Row of the question in that batch.
+        choices: Texts to compare.
     """
     answers = pad(prompter.answers(choices), "right").to(model.backbone.device)
     rows = torch.full((len(choices),), row, device=model.backbone.device)
-    embeds = model.backbone.embed(answers.ids[:, :-1])
+    # The last token of a choice predicts nothing that is scored. Right padding needs no mask.
+    embeds = model.backbone.embed(answers.ids[:, :-1])  # (choice, length - 1, dim)
     out = model.backbone.extend(embeds, generated.state.rows(rows))
-    hidden = torch.cat((generated.end_hidden[rows], out.hidden), 1)
-    chances = model.backbone.logits(hidden).float().log_softmax(-1)
-    tokens = chances.gather(-1, answers.ids[..., None]).squeeze(-1)
-    totals = (tokens * answers.mask).sum(1)
+    hidden = torch.cat((generated.end_hidden[rows], out.hidden), 1)  # (choice, length, dim)
+    log_probabilities = model.backbone.logits(hidden).float().log_softmax(-1)
+    by_token = log_probabilities.gather(-1, answers.ids[..., None]).squeeze(-1)  # (choice, length)
+    totals = (by_token * answers.mask).sum(1)
     return [float(p) for p in totals.softmax(0)]
 
 
 class _Clock:
-    """Wall time of consecutive parts; waits for the GPU at each lap."""
+    """Stopwatch for consecutive parts; each lap waits until the GPU has finished its work."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -142,7 +158,7 @@ class _Clock:
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Record the time since the last lap."""
+        """Record the seconds since the last lap under `name`."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         now = time.perf_counter()

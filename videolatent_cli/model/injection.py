@@ -1,4 +1,4 @@
-"""The latent injection module: from hidden states and video features to the next latents."""
+"""The latent injection module, which makes latents from hidden states and video features."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ if TYPE_CHECKING:
     from videolatent_cli.recipe.schema import Latent
 
 _SLOT_NOISE = 0.3
-"""Deviation of the slots from the prompt's last token, relative to the embeddings' RMS."""
-_SLOT_SCALE = 0.02
-"""Deviation of the block-and-slot identities at the start."""
+"""Initial standard deviation of the slots around the embedding of the prompt's last token.
+
+Relative to the RMS of all token embeddings.
+"""
+_IDENTITY_SCALE = 0.02
+"""Initial standard deviation of the block-and-slot identities e_j."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What the latents can look at again."""
+    """Vectors of the videos that the latents attend to in the re-look."""
 
     vectors: Float[Tensor, "batch memory dim"]
-    """Float32, without gradient."""
+    """Vectors in float32, without gradient."""
     mask: Bool[Tensor, "batch memory"]
+    """False at padding."""
     group: Int[Tensor, "batch memory"]
     """Frame group of each vector; 0 at padding."""
 
@@ -38,52 +42,58 @@ class Memory:
     def by_group(
         self, weights: Float[Tensor, "batch latent memory"]
     ) -> Float[Tensor, "batch latent group"]:
-        """Return attention summed over the vectors of each frame group; 0 beyond a video's last."""
-        count = int(self.group.max()) + 1
-        place = self.group[:, None].expand_as(weights)
-        return weights.new_zeros(*weights.shape[:2], count).scatter_add(-1, place, weights)
+        """Return attention weights summed over the vectors of each frame group.
+
+        A video with fewer groups than the longest of the batch has 0 at the groups it lacks.
+        """
+        num_groups = int(self.group.max()) + 1
+        group = self.group[:, None].expand_as(weights)  # (batch, latent, memory)
+        sums = weights.new_zeros(*weights.shape[:2], num_groups)
+        return sums.scatter_add(-1, group, weights)
 
 
 def make_memory(features: list[VideoFeatures], relook: str) -> Memory | None:
-    """Return the re-look memory of several videos, None with `relook: none`.
+    """Return the re-look memory of several videos, or None with `relook: none`.
 
-    Choice: vectors are brought to unit RMS and carry a sinusoid of their presentation time, so
-    that neither the backbone's scale nor the number of frames matters; no gradient reaches them.
+    Choice: vectors are scaled to unit RMS and carry a sinusoid of their presentation time. Neither
+    the backbone's scale nor the number of frames then matters. No gradient reaches the vectors.
 
     Args:
-        features: One a video.
+        features: Features, one entry per video.
         relook: `frames` keeps the spatial mean of each frame group, `tokens` every visual token.
     """
     if relook == "none":
         return None
     vectors, groups = [], []
     for video in features:
-        count = video.grid[0]
-        tokens = video.by_group().detach().float()
+        num_groups = video.grid[0]
+        tokens = video.by_group().detach().float()  # (group, token, dim)
         kept = tokens.mean(1, keepdim=True) if relook == "frames" else tokens
-        kept = _unit_rms(kept) + _time_code(video.group_seconds, kept.shape[-1])[:, None].to(kept)
-        vectors.append(kept.flatten(0, 1))
-        groups.append(torch.arange(count, device=kept.device).repeat_interleave(kept.shape[1]))
-    pad = partial(nn.utils.rnn.pad_sequence, batch_first=True)
+        times = _time_code(video.group_seconds, kept.shape[-1])  # (group, dim)
+        kept = _unit_rms(kept) + times[:, None].to(kept)
+        vectors.append(kept.flatten(0, 1))  # (group * token, dim)
+        groups.append(torch.arange(num_groups, device=kept.device).repeat_interleave(kept.shape[1]))
+    pad = partial(nn.utils.rnn.pad_sequence, batch_first=True)  # pads with 0, False in the mask
     mask = pad([torch.ones_like(group, dtype=torch.bool) for group in groups])
     return Memory(pad(vectors), mask, pad(groups))
 
 
 def _unit_rms(x: Float[Tensor, "*any dim"]) -> Float[Tensor, "*any dim"]:
-    """Return float32 vectors of RMS 1."""
+    """Return the vectors in float32, scaled to RMS 1."""
     return F.rms_norm(x.float(), x.shape[-1:], eps=1e-6)
 
 
 def _time_code(seconds: Float[Tensor, " group"], dim: int) -> Float[Tensor, "group dim"]:
-    """Return sinusoids of the time, periods from 1 second to about 1 hour."""
+    """Return sinusoids of presentation times, with periods from 1 second to about 1 hour."""
+    # Frequencies from 1 to about 1/3162 Hz; float64 keeps the large angles of late frames exact.
     rates = torch.logspace(0, -3.5, dim // 2, device=seconds.device, dtype=torch.float64)
-    angle = 2 * torch.pi * seconds[:, None].double() * rates
+    angle = 2 * torch.pi * seconds[:, None].double() * rates  # (group, dim // 2)
     code = torch.cat((angle.sin(), angle.cos()), 1).float()
-    return F.pad(code, (0, dim - code.shape[1]))
+    return F.pad(code, (0, dim - code.shape[1]))  # one more column of zeros where dim is odd
 
 
 class Relook(nn.Module):
-    """Attention of the latents over the video, not causal, in float32."""
+    """Cross-attention from the latents to the whole video memory, in float32."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -96,30 +106,40 @@ class Relook(nn.Module):
     def forward(
         self, states: Float[Tensor, "batch latent dim"], memory: Memory
     ) -> tuple[Float[Tensor, "batch latent dim"], Float[Tensor, "batch latent memory"]]:
-        """Return what was seen and the attention, averaged over heads; each row sums to 1."""
+        """Return the attended values, and attention weights averaged over heads (rows sum to 1)."""
+        # All three: (batch, head, latent or memory, headdim).
         q = self.query(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k = self.key(memory.vectors).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         v = self.value(memory.vectors).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
         scores = scores.masked_fill(~memory.mask[:, None, None], float("-inf"))
-        weights = scores.softmax(-1)
-        seen = (weights @ v).transpose(1, 2).flatten(2)
-        return self.out(seen), weights.mean(1)
+        weights = scores.softmax(-1)  # (batch, head, latent, memory)
+        values = (weights @ v).transpose(1, 2).flatten(2)  # (batch, latent, dim)
+        return self.out(values), weights.mean(1)
 
 
 class LatentInjection(nn.Module):
-    """Makes each block of latents from the hidden states of the block before it.
+    """Module that makes each block of latents from the hidden states of the block before it.
 
         u   = RMSNorm(h)
         r   = Relook(u, memory)
         z_j = s * RMSNorm(u + W2 GELU(W1 u) + tanh(g) r + e_j)
 
-    Source: the paper's abstract names a latent injection module tailored for video. Choice: all of
-    the above. The norm without gain and the scale s, which starts at the RMS of the token
-    embeddings, are needed: hidden states are about 50 times larger than embeddings. W2 and g
-    start at 0. Markers and slots start as the embedding of the prompt's last token and stand at its
-    position (`positions: shared`): an untrained model then answers after the end marker as it
-    answers after the prompt (docs/lab_notes.md). Everything is in float32.
+    The module also holds the learned start marker, end marker and slots. The slots are the inputs
+    that lead to the first block. All computation is in float32.
+
+    Source: the paper's abstract names a latent injection module tailored for video.
+
+    Choice: everything above. The outer RMSNorm has no gain, and the scale s starts at the RMS of
+    the token embeddings. Both are needed: hidden states are about 50 times larger than embeddings.
+    W2 and g start at 0. Markers and slots start as the embedding of the prompt's last token, and
+    with `positions: shared` they take its position. An untrained model then answers after the end
+    marker as it answers after the prompt (docs/lab-notes.md).
+
+    Args:
+        recipe: Section `latent` of the recipe.
+        prompt_end: Embedding of the prompt's last token.
+        embedding_rms: RMS of all token embeddings.
     """
 
     def __init__(
@@ -130,6 +150,7 @@ class LatentInjection(nn.Module):
         self.latents_per_block = recipe.latents_per_block
         self._own_positions = recipe.positions == "own"
         per_block, dim = recipe.latents_per_block, len(prompt_end)
+        # Attribute names are keys of checkpoints: renaming one makes older checkpoints unreadable.
         seed = prompt_end.detach().float()
         noise = _SLOT_NOISE * embedding_rms * torch.randn(per_block, dim).to(seed)
         self.start = nn.Parameter(seed[None].clone())
@@ -144,11 +165,11 @@ class LatentInjection(nn.Module):
         nn.init.zeros_(self.down.bias)
         self.relook = Relook(dim, recipe.relook_heads) if recipe.relook != "none" else None
         self.gate = nn.Parameter(torch.zeros(()))
-        self.identity = nn.Parameter(torch.randn(self.num_blocks, per_block, dim) * _SLOT_SCALE)
+        self.identity = nn.Parameter(torch.randn(self.num_blocks, per_block, dim) * _IDENTITY_SCALE)
         self.scale = nn.Parameter(torch.tensor(embedding_rms))
 
     def advances_position(self, rows: int, count: int) -> Bool[Tensor, "batch token"]:
-        """Return whether each of `count` markers, slots or latents takes a position of its own."""
+        """Return whether each of `count` markers, slots or latents takes a new position id."""
         return torch.full((rows, count), self._own_positions, device=self.start.device)
 
     def forward(
@@ -157,14 +178,23 @@ class LatentInjection(nn.Module):
         memory: Memory | None,
         block: int,
     ) -> tuple[Float[Tensor, "batch latent dim"], Float[Tensor, "batch latent group"] | None]:
-        """Return the latents of a block, float32, and how much they looked at each frame group."""
+        """Return the latents of a block, and their attention over frame groups.
+
+        Args:
+            hidden: Last-layer hidden states of the block before; for the first block, of the slots.
+            memory: Video memory of the re-look; only read if the module has a re-look.
+            block: Index of the block, from 0.
+
+        Returns:
+            The latents in float32; and the re-look's attention per frame group, None without one.
+        """
         u = self.norm(hidden.float())
         out = u + self.down(F.gelu(self.up(u))) + self.identity[block]
-        looked = None
+        by_group = None
         if self.relook is not None:
             if memory is None:
                 raise ValueError("LatentInjection: a re-look needs a memory, got None")
-            seen, weights = self.relook(u, memory)
-            out = out + self.gate.tanh() * seen
-            looked = memory.by_group(weights)
-        return self.scale * _unit_rms(out), looked
+            values, weights = self.relook(u, memory)
+            out = out + self.gate.tanh() * values
+            by_group = memory.by_group(weights)
+        return self.scale * _unit_rms(out), by_group

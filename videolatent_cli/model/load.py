@@ -1,4 +1,4 @@
-"""Build a model from a recipe, or restore one from a checkpoint."""
+"""Models built from a recipe, or restored from a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def build_model(recipe: Recipe, device: str = "cpu", *, unpacked: bool = False) -> VideoLatent:
-    """Return the model of a recipe before training, gradients on for what is trained.
+    """Return a recipe's model before training, with gradients enabled on the parts to train.
 
-    `unpacked` is that of `load_backbone`.
+    See `load_backbone` for `unpacked`.
     """
     seed = recipe.training.seed
     backbone = load_backbone(recipe.backbone, device, seed, unpacked=unpacked)
@@ -31,7 +31,7 @@ def build_model(recipe: Recipe, device: str = "cpu", *, unpacked: bool = False) 
 
 
 def sampling_of(recipe: Recipe, model: VideoLatent) -> SamplingSpec:
-    """Return the sampling contract of a recipe for a model."""
+    """Return the sampling contract that a recipe's `video` section gives with a model."""
     geometry = model.backbone.geometry
     return SamplingSpec.of(
         recipe.video,
@@ -43,15 +43,16 @@ def sampling_of(recipe: Recipe, model: VideoLatent) -> SamplingSpec:
 
 
 def untrained_hash(model: VideoLatent) -> str:
-    """Return 16 hexadecimal digits of the backbone's parameters that a checkpoint does not hold.
+    """Return a hash, 16 hexadecimal digits, of the backbone parameters that are not trained.
 
-    Choice: shape and both ends, since all bytes of a 7B model would take half a minute; rounded to
-    bfloat16, so that a model trained on a GPU answers on a CPU.
+    Choice: only shape and both ends of each parameter are hashed, since all bytes of a 7B model
+    would take half a minute. Values are rounded to bfloat16, so that a model trained on a GPU can
+    answer on a CPU.
     """
-    names = untrained_names(model.backbone)
+    untrained = untrained_names(model.backbone)
     sha = hashlib.sha256()
     for name, parameter in sorted(model.backbone.named_parameters()):
-        if name in names:
+        if name in untrained:
             flat = parameter.detach().flatten()
             ends = torch.cat((flat[:16384], flat[-16384:])).to(torch.bfloat16).cpu()
             sha.update(f"{name} {tuple(parameter.shape)}".encode())
@@ -59,31 +60,36 @@ def untrained_hash(model: VideoLatent) -> str:
     return sha.hexdigest()[:16]
 
 
-def check_backbone(checkpoint: Checkpoint, found: str) -> None:
-    """Check that the backbone's untrained parameters are those of a checkpoint.
+def check_backbone(checkpoint: Checkpoint, backbone_hash: str) -> None:
+    """Raise an error unless a backbone is the one that a checkpoint was trained on.
+
+    Args:
+        checkpoint: Checkpoint to restore.
+        backbone_hash: `untrained_hash` of the loaded model.
 
     Raises:
-        IncompatibleError: Where they are others.
+        IncompatibleError: If the hashes differ.
     """
-    if found != checkpoint.backbone_hash:
+    if backbone_hash != checkpoint.backbone_hash:
         raise IncompatibleError(
             f"{checkpoint.folder}: was trained on backbone weights {checkpoint.backbone_hash}, "
-            f"'{checkpoint.recipe.backbone.model}' now has {found}; restore the old weights"
+            f"'{checkpoint.recipe.backbone.model}' now has {backbone_hash}; restore the old weights"
         )
 
 
 def restore_model(
     checkpoint: Checkpoint, device: str = "cpu", *, unpacked: bool = False
 ) -> VideoLatent:
-    """Return the trained model of a checkpoint, ready to answer.
+    """Return the trained model of a checkpoint, in evaluation mode.
 
-    `unpacked` is that of `load_backbone`.
+    See `load_backbone` for `unpacked`.
 
     Raises:
-        IncompatibleError: Where the backbone is not the one that was trained on.
+        IncompatibleError: If the backbone is not the one that the checkpoint was trained on.
     """
     model = build_model(checkpoint.recipe, device)
     check_backbone(checkpoint, untrained_hash(model))
+    # The stored hash is that of the quantized weights, so the unpacked ones need a second load.
     if unpacked and checkpoint.recipe.backbone.quantization != "none":
         model = build_model(checkpoint.recipe, device, unpacked=True)
     load_tensors(model, checkpoint.model_tensors(), checkpoint.folder)

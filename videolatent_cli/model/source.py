@@ -1,4 +1,4 @@
-"""Video features for a model: read from the cache, or decoded, encoded and stored there."""
+"""Video features for a model: read from the feature cache, or decoded, encoded and stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import torch
 
 from videolatent_cli.errors import VideoError, printable
 from videolatent_cli.model.backbones.features import Layout, only_visible
-from videolatent_cli.model.cached import features_row, frames_row, row_features, row_frames
+from videolatent_cli.model.cached import (
+    features_to_row,
+    frames_to_row,
+    row_to_features,
+    row_to_frames,
+)
 from videolatent_cli.store import cache_key
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.info import check_content
@@ -28,13 +33,22 @@ if TYPE_CHECKING:
     from videolatent_cli.video.sampling import SamplingSpec
 
 _FRAMES = "frames"
+"""Name of the cache tier for resized frames, which is also their fingerprint."""
 
 
 class VideoSource:
-    """Features or frames of clips under one sampling contract, cached where a cache is given.
+    """Reader of clips that returns features or frames, through a cache if there is one.
 
-    Choice: each video is encoded on its own, so that its features are bit-equal whether they come
-    from the cache or not, and whatever other videos are asked for.
+    Choice: each video is encoded on its own. Its features are then bit-equal whether they come from
+    the cache or not, and whichever other videos are read with it.
+
+    Args:
+        backbone: Backbone that encodes.
+        sampling: Sampling contract of all clips.
+        tier: What the cache stores: `features`, `frames`, or `none` for no cache.
+        cache: Feature cache.
+        timeout_seconds: Longest time that decoding one clip may take (s).
+        visible: Part of each video that the model sees; all but `video` are leak checks.
     """
 
     def __init__(
@@ -59,20 +73,20 @@ class VideoSource:
         """Return the key of a clip's cache row.
 
         Raises:
-            VideoError: Where the file is missing.
+            VideoError: If the file is missing.
         """
         content = clip.pinned().content_id
         return cache_key(content, clip.window, self.sampling.hash, self.fingerprint)
 
     def cached(self, clip: Clip) -> bool:
-        """Whether the clip need not be decoded."""
+        """Whether the cache contains the clip."""
         return self.cache is not None and self.key(clip) in self.cache
 
     def decode(self, clip: Clip) -> FrameBatch:
-        """Return the clip's frames, from the file.
+        """Return the clip's frames, decoded from its file.
 
         Raises:
-            VideoError: Where it cannot be read, or no longer holds the content that is meant.
+            VideoError: If the file cannot be read, or its content is not the pinned one.
         """
         frames = decode_frames(clip.path, self.sampling, clip.window, self._timeout_seconds)
         check_content(clip.path, clip.content_id)
@@ -84,36 +98,36 @@ class VideoSource:
         return self.backbone.encode_video(frames)
 
     def row(self, clip: Clip, frames: FrameBatch) -> CachedVideo:
-        """Return decoded frames as a cache row of this source's tier."""
+        """Return decoded frames as a cache row of this source's tier: frames, or their features."""
         clip = clip.pinned()
-        about = {
+        identity = {
             "key": self.key(clip),
             "content_id": clip.content_id,
             "sampling_hash": self.sampling.hash,
             "source": printable(clip.path),
         }
         if self.tier == _FRAMES:
-            return frames_row(frames, **about)
-        return features_row(self.encode(frames), fingerprint=self.fingerprint, **about)
+            return frames_to_row(frames, **identity)
+        return features_to_row(self.encode(frames), fingerprint=self.fingerprint, **identity)
 
     def rows(self, clips: Sequence[Clip]) -> list[CachedVideo]:
-        """Return clips as rows, from the cache where it has them."""
+        """Return one cache row per clip; clips that the cache lacks are decoded."""
         keys = [self.key(clip) for clip in clips]
-        found = self.cache.find(keys) if self.cache is not None else {}
+        rows = self.cache.find(keys) if self.cache is not None else {}
         for key, clip in zip(keys, clips, strict=True):
-            if key not in found:
-                found[key] = self.row(clip, self.decode(clip))
-        return [found[key] for key in keys]
+            if key not in rows:
+                rows[key] = self.row(clip, self.decode(clip))
+        return [rows[key] for key in keys]
 
     def layouts(self, clips: Sequence[Clip]) -> list[Layout]:
-        """Return the layouts of clips that are in the cache; no features are read."""
+        """Return the layouts of clips that are all in the cache, without reading their arrays."""
         assert self.cache is not None
         keys = [self.key(clip) for clip in clips]
-        about = self.cache.about(keys)
-        return [self._layout(about[key]) for key in keys]
+        columns = self.cache.about(keys)
+        return [self._layout(columns[key]) for key in keys]
 
     def _layout(self, row: dict[str, Any]) -> Layout:
-        """Return the layout of a row of this source's tier."""
+        """Return the layout that the columns of a cache row of this source's tier describe."""
         if self.tier == _FRAMES:
             _, height, width, _ = row["shape"]
             return self.backbone.layout(np.array(row["pts_seconds"]), width, height)
@@ -125,27 +139,28 @@ class VideoSource:
         )
 
     def frames(self, clips: Sequence[Clip]) -> list[FrameBatch]:
-        """Return the frames of clips, from the cache if this source is of that tier."""
+        """Return the frames of clips, from the cache if its tier is `frames`."""
         if self.tier != _FRAMES:
             return [self.decode(clip) for clip in clips]
-        return [row_frames(row) for row in self.rows(clips)]
+        return [row_to_frames(row) for row in self.rows(clips)]
 
     def features(self, clips: Sequence[Clip]) -> list[VideoFeatures]:
-        """Return the features of clips, less what a leak check hides."""
+        """Return the features of clips, without the parts that a leak check hides."""
         if self.tier == _FRAMES:
-            found = [self.encode(frames) for frames in self.frames(clips)]
+            whole = [self.encode(frames) for frames in self.frames(clips)]
         else:
-            found = [row_features(row, self.backbone.device) for row in self.rows(clips)]
-        return [only_visible(features, self._visible) for features in found]
+            whole = [row_to_features(row, self.backbone.device) for row in self.rows(clips)]
+        return [only_visible(features, self._visible) for features in whole]
 
 
 def features_fingerprint(backbone: Backbone) -> str:
-    """Return 16 hexadecimal digits that name family, geometry, colors and vision weights.
+    """Return a hash, 16 hexadecimal digits, of family, geometry, colors and vision weights.
 
-    Features of one fingerprint are interchangeable: the language model does not matter.
+    Backbones with equal fingerprints give equal features: the language model has no influence.
     """
-    about = (backbone.config.model_type, backbone.geometry, backbone.colors, backbone.dtype)
-    sha = hashlib.sha256(str(about).encode())
+    # The text contains class and field names: renaming one would invalidate every cache.
+    settings = (backbone.config.model_type, backbone.geometry, backbone.colors, backbone.dtype)
+    sha = hashlib.sha256(str(settings).encode())
     for name, parameter in sorted(backbone.vision_parameters()):
         sha.update(name.encode())
         flat = parameter.detach().cpu().contiguous().flatten()
@@ -154,27 +169,32 @@ def features_fingerprint(backbone: Backbone) -> str:
 
 
 _DECODERS_AT_ONCE = 2
+"""Number of videos that are decoded at the same time."""
 
 
 def pinned_clips(clips: Iterable[Clip]) -> tuple[list[Clip], dict[Clip, str]]:
-    """Return clips of the contents that their files hold now, and those without a file."""
+    """Return clips pinned to the present content of their files.
+
+    Returns:
+        The pinned clips; and the clips that cannot be pinned, each with the error message.
+    """
     pinned: list[Clip] = []
-    bad: dict[Clip, str] = {}
+    failed: dict[Clip, str] = {}
     for clip in clips:
         try:
             pinned.append(clip.pinned())
         except VideoError as error:
-            bad[clip] = str(error)
-    return pinned, bad
+            failed[clip] = str(error)
+    return pinned, failed
 
 
 def missing_clips(source: VideoSource, clips: Iterable[Clip]) -> list[Clip]:
-    """Return the pinned clips to encode, one a content."""
-    known = set(source.cache.keys()) if source.cache is not None else set()
-    wanted: dict[str, Clip] = {}
+    """Return the pinned clips that the cache lacks; of clips with equal keys, only the first."""
+    cached = set(source.cache.keys()) if source.cache is not None else set()
+    by_key: dict[str, Clip] = {}
     for clip in clips:
-        wanted.setdefault(source.key(clip), clip)
-    return [clip for key, clip in wanted.items() if key not in known]
+        by_key.setdefault(source.key(clip), clip)
+    return [clip for key, clip in by_key.items() if key not in cached]
 
 
 def encode_clips(
@@ -183,18 +203,19 @@ def encode_clips(
     commit_videos: int = 32,
     decode: Callable[[Clip], FrameBatch] | None = None,
 ) -> Generator[tuple[Clip, FrameBatch | VideoError]]:
-    """Encode clips into the cache; yield each with its frames, or with what is wrong with it.
+    """Encode clips into the cache; yield each with its frames, or with its error.
 
-    Close it to commit what is done: it holds the cache's lock until then.
+    The generator holds the cache's write lock. Closing it commits the rows so far and releases the
+    lock.
 
     Args:
-        source: Whose cache is filled.
-        clips: What to encode, pinned.
-        commit_videos: Rows that are committed together.
-        decode: Reads frames in place of the source.
+        source: Source with the cache to fill.
+        clips: Pinned clips to encode.
+        commit_videos: Number of rows per commit.
+        decode: Function that reads frames; None uses `source.decode`.
 
     Raises:
-        ResourceError: Where another process writes the cache.
+        ResourceError: If another process is writing to the cache.
     """
     assert source.cache is not None
     with source.cache.writer(commit_videos) as writer:
@@ -207,7 +228,7 @@ def encode_clips(
 def _decoded(
     decode: Callable[[Clip], FrameBatch], clips: list[Clip]
 ) -> Iterator[tuple[Clip, FrameBatch | VideoError]]:
-    """Yield clips with their frames or what is wrong with them, decoding a few ahead."""
+    """Yield each clip with its frames or its error; a few clips are decoded ahead."""
 
     def attempt(clip: Clip) -> FrameBatch | VideoError:
         try:
@@ -216,7 +237,7 @@ def _decoded(
             return error
 
     with ThreadPoolExecutor(_DECODERS_AT_ONCE) as pool:
-        ahead = 2 * _DECODERS_AT_ONCE
+        ahead = 2 * _DECODERS_AT_ONCE  # bounds the decoded frames that wait in memory
         waiting = [pool.submit(attempt, clip) for clip in clips[:ahead]]
         for index, clip in enumerate(clips):
             frames = waiting.pop(0).result()

@@ -1,4 +1,4 @@
-"""Whose weights the hindsight teacher has: the model's own, those before training, an average."""
+"""Weights of the hindsight teacher: current, from before training, or a moving average."""
 
 from __future__ import annotations
 
@@ -13,37 +13,48 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TeacherKind = Literal["current", "base", "ema"]
+"""The model's current weights, those before training, or their exponential moving average."""
 
 
 class TeacherWeights:
-    """A second set of the trained backbone weights, lent to the model for a moment.
+    """Second set of the trained backbone weights, put into the model for the teacher's pass.
 
-    Choice: with LoRA `base` is the adapters before training, which is the base model; with full
-    fine-tuning it is a copy of the first weights. `current` keeps no copy.
+    Choice: `base` keeps the trained weights as they were before training. With LoRA these are
+    adapters that change nothing, so the teacher is the base model. `current` keeps no copy.
+
+    Args:
+        backbone: Backbone that is trained.
+        kind: Which weights the teacher has.
+        decay: Decay of the moving average per step, for `ema`.
     """
 
     def __init__(self, backbone: nn.Module, kind: TeacherKind, decay: float) -> None:
         self.kind = kind
         self._decay = decay
-        trained = {n: p for n, p in backbone.named_parameters() if p.requires_grad}
+        trained = {name: p for name, p in backbone.named_parameters() if p.requires_grad}
         self._live = trained if kind != "current" else {}
-        self.weights: dict[str, Tensor] = {n: p.detach().clone() for n, p in self._live.items()}
+        self.weights: dict[str, Tensor] = {
+            name: p.detach().clone() for name, p in self._live.items()
+        }
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the average towards the model; call after each optimizer step."""
+        """Move the `ema` weights towards the model's; call after each optimizer step."""
         if self.kind == "ema":
-            for name, kept in self.weights.items():
-                kept.lerp_(self._live[name], 1 - self._decay)
+            for name, average in self.weights.items():
+                average.lerp_(self._live[name], 1 - self._decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Run the model with the teacher's weights inside; nothing inside may keep gradients."""
-        own = {name: self._live[name].data for name in self.weights}
-        for name, kept in self.weights.items():
-            self._live[name].data = kept
+        """Give the model the teacher's weights inside the `with` block.
+
+        No graph for a backward pass may be built inside: the weights change back at the end.
+        """
+        student = {name: self._live[name].data for name in self.weights}
+        for name, weight in self.weights.items():
+            self._live[name].data = weight
         try:
             yield
         finally:
-            for name, data in own.items():
-                self._live[name].data = data
+            for name, weight in student.items():
+                self._live[name].data = weight

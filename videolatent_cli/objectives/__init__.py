@@ -1,4 +1,4 @@
-"""The objectives of latent self-forcing: functions of tensors, without model or files."""
+"""Objectives of latent self-forcing, as functions of tensors; they know no model and no files."""
 
 from videolatent_cli.objectives.alignment import Alignment, moments_of
 from videolatent_cli.objectives.answer import answer_loss, answer_losses

@@ -1,4 +1,4 @@
-"""Latent alignment: what the model thinks should be what it would think if it knew the answer."""
+"""Latent alignment: latents become like those of a teacher that knows the answer."""
 
 import torch
 from jaxtyping import Float
@@ -9,12 +9,19 @@ from videolatent_cli.objectives.moments import Moments, RunningMoments
 
 
 class Alignment(nn.Module):
-    """Mean over layers and positions of 1 - cos(P(student), standardised teacher).
+    """Alignment loss: mean over layers and positions of 1 - cos(P(student), standardised teacher).
 
-    Source: latent alignment (abstract). Choice: targets are standardised per layer and channel by
-    running moments, since raw cosines of hidden states are near 1 for free; each layer has a
-    predictor d -> d/4 -> d that is dropped after training. The moments move once a step
-    (`remember`), so that the micro batches of a step can be run in any order and place.
+    Source: latent alignment (abstract).
+
+    Choice: targets are standardised per layer and channel with running moments, since the raw
+    cosines of hidden states are near 1 in any case. Each layer has a predictor P, d -> d/4 -> d,
+    that is dropped after training. The moments are updated once per step (`remember`), so that
+    micro batches of a step can run in any order and in any process.
+
+    Args:
+        num_layers: Number of compared layers.
+        dim: Width d of the language model.
+        momentum: Momentum of the running moments.
     """
 
     def __init__(self, num_layers: int, dim: int, momentum: float) -> None:
@@ -30,23 +37,28 @@ class Alignment(nn.Module):
         student: tuple[Float[Tensor, "batch position dim"], ...],
         teacher: tuple[Float[Tensor, "batch position dim"], ...],
     ) -> Float[Tensor, ""]:
-        """Return the loss, in [0, 2]; no gradient reaches the teacher."""
+        """Return the loss, in [0, 2]; no gradient reaches the teacher.
+
+        Args:
+            student: Hidden states of the student, one entry per compared layer.
+            teacher: Hidden states of the teacher at the same layers and positions.
+        """
         losses = []
-        for moments, predict, ours, target, seen in zip(
+        for running, predict, ours, theirs, batch in zip(
             self.moments, self.predictors, student, teacher, moments_of(teacher), strict=True
         ):
-            assert isinstance(moments, RunningMoments)
-            goal = moments.now(seen).standardise(target.detach().float())
-            losses.append(1 - F.cosine_similarity(predict(ours.float()), goal, dim=-1).mean())
+            assert isinstance(running, RunningMoments)
+            target = running.now(batch).standardise(theirs.detach().float())
+            losses.append(1 - F.cosine_similarity(predict(ours.float()), target, dim=-1).mean())
         return torch.stack(losses).mean()
 
-    def remember(self, seen: tuple[Moments, ...]) -> None:
-        """Move the running moments towards those of a batch of teacher states."""
-        for moments, batch in zip(self.moments, seen, strict=True):
-            assert isinstance(moments, RunningMoments)
-            moments.update(batch)
+    def remember(self, teacher: tuple[Moments, ...]) -> None:
+        """Update the running moments with those of a batch of teacher states, one per layer."""
+        for running, batch in zip(self.moments, teacher, strict=True):
+            assert isinstance(running, RunningMoments)
+            running.update(batch)
 
 
 def moments_of(states: tuple[Float[Tensor, "batch position dim"], ...]) -> tuple[Moments, ...]:
-    """Return the moments of hidden states, layer by layer."""
+    """Return the moments of hidden states over batch and positions, one entry per layer."""
     return tuple(Moments.of(layer.flatten(0, 1)) for layer in states)

@@ -1,4 +1,4 @@
-"""Cross-entropy on answer tokens."""
+"""Answer loss: cross-entropy on answer tokens."""
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -10,7 +10,7 @@ def answer_losses(
     ids: Int[Tensor, "batch answer"],
     mask: Bool[Tensor, "batch answer"],
 ) -> Float[Tensor, " batch"]:
-    """Return -log p(answer) of each triplet in nats, mean over its tokens."""
+    """Return -log p(answer) of each triplet, mean over its answer tokens (nats)."""
     losses = F.cross_entropy(logits.float().transpose(1, 2), ids, reduction="none")
     return (losses * mask).sum(1) / mask.sum(1)
 
@@ -20,5 +20,5 @@ def answer_loss(
     ids: Int[Tensor, "batch answer"],
     mask: Bool[Tensor, "batch answer"],
 ) -> Float[Tensor, ""]:
-    """Return -log p(answer) in nats: mean over the tokens of a triplet, then over triplets."""
+    """Return -log p(answer), mean over the tokens of each triplet, then over triplets (nats)."""
     return answer_losses(logits, ids, mask).mean()

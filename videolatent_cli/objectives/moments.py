@@ -1,4 +1,4 @@
-"""Running mean and deviation."""
+"""Running mean and variance."""
 
 from dataclasses import dataclass
 
@@ -16,25 +16,26 @@ class Moments:
 
     @classmethod
     def of(cls, x: Float[Tensor, "row ..."]) -> "Moments":
-        """Return those of a batch, without gradient."""
+        """Return the moments of a batch, without gradient."""
         x = x.detach().float()
         return cls(x.mean(0), x.var(0, correction=0))
 
     def cpu(self) -> "Moments":
-        """Return the same in main memory."""
+        """Return a copy in main memory."""
         return Moments(self.mean.cpu(), self.variance.cpu())
 
     def standardise(self, x: Float[Tensor, "row ..."]) -> Float[Tensor, "row ..."]:
-        """Return (x - mean) / deviation."""
+        """Return (x - mean) / (deviation + 1e-4)."""
         return (x - self.mean) / (self.variance.sqrt() + 1e-4)
 
 
 class RunningMoments(nn.Module):
-    """Moments averaged over batches; the first batch sets them."""
+    """Exponential moving average of moments over batches; the first batch initialises it."""
 
     mean: Tensor
     variance: Tensor
     started: Tensor
+    """Whether there was a first batch."""
 
     def __init__(self, shape: tuple[int, ...], momentum: float) -> None:
         super().__init__()
@@ -44,12 +45,12 @@ class RunningMoments(nn.Module):
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     def now(self, batch: Moments) -> Moments:
-        """Return the average so far, the moments of the batch itself before the first update."""
+        """Return the running moments, or those of `batch` before the first update."""
         return Moments(self.mean, self.variance) if self.started else batch
 
     @torch.no_grad()
     def update(self, batch: Moments) -> None:
-        """Move towards the moments of a batch."""
+        """Update the average with the moments of a batch."""
         weight = 1 - self.momentum if self.started else 1.0
         self.mean.lerp_(batch.mean.to(self.mean), weight)
         self.variance.lerp_(batch.variance.to(self.variance), weight)

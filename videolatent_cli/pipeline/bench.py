@@ -153,7 +153,7 @@ def _batch(
 ) -> Batch:
     """Return one random question a video."""
     prompter = Prompter(model.backbone)
-    heads = torch.tensor(prompter.heads(videos))
+    heads = torch.tensor(prompter.video_prompts(videos))
     vocab = model.backbone.config.get_text_config().vocab_size
     generator = torch.Generator().manual_seed(0)
 

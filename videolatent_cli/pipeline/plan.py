@@ -152,7 +152,7 @@ def plan_recipe(request: PlanRequest, machine: Machine = Machine()) -> Plan:
     groups = make_groups(dataset, TRAIN, recipe.training.triplets_per_video)
     shapes = _shapes(recipe, dataset, model, [group.clip for group in groups])
     prompter = Prompter(model.backbone)
-    heads = prompter.heads([shape.layout for shape in shapes.values()])
+    heads = prompter.video_prompts([shape.layout for shape in shapes.values()])
     lengths = Lengths(dict(zip(shapes, map(len, heads), strict=True)), extra)
     tokens = group_lengths(singles, lengths, prompter)
     sizes = group_lengths(groups, lengths, prompter)

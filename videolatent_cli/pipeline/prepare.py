@@ -227,6 +227,6 @@ def _lengths(recipe: Recipe, prepared: Prepared) -> Lengths:
     """Return the positions of all clips, from the columns of the cache."""
     clips = clips_of(prepared.dataset)
     source = prepared.source
-    heads = Prompter(source.backbone).heads(source.layouts(clips))
+    heads = Prompter(source.backbone).video_prompts(source.layouts(clips))
     latents = recipe.latent.num_positions if recipe.latent is not None else 0
     return Lengths({c: len(head) for c, head in zip(clips, heads, strict=True)}, latents)

@@ -1,1 +1,4 @@
-"""Everything that knows transformers: one class per model family, behind one interface."""
+"""Backbones: one class per model family, behind one interface.
+
+Within `model`, only this package imports transformers.
+"""

@@ -1,4 +1,4 @@
-"""One decision: which attention kernel runs."""
+"""Choice of the attention kernel."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -12,18 +12,19 @@ _PACKAGES = {
     "flash_attention_3": ("flash_attn_interface", "flash-attn-3", 9),
     "flash_attention_2": ("flash_attn", "flash-attn", 8),
 }
-"""Module, distribution, and lowest CUDA compute capability of each kernel, best first."""
+"""Module, package to install, and lowest CUDA compute capability of each kernel, best first."""
 
 
 def choose_attention(wanted: str, device: str) -> str:
-    """Return the kernel for a device.
+    """Return the name of the kernel for a device, as transformers spells it.
 
     Args:
-        wanted: `auto` takes the best that is installed and that the device supports.
-        device: A torch device, such as `cpu` or `cuda:0`.
+        wanted: `backbone.attention` of the recipe. `auto` takes the best kernel that is installed
+            and that the device supports.
+        device: Torch device, such as `cpu` or `cuda:0`.
 
     Raises:
-        SetupError: Where a kernel is named that cannot run here.
+        SetupError: If the named kernel cannot run on the device.
     """
     if wanted == "sdpa":
         return "sdpa"
@@ -38,28 +39,30 @@ def choose_attention(wanted: str, device: str) -> str:
 
 
 def explain_attention(wanted: str, device: str) -> str:
-    """Return the kernel that runs and why no faster one does, for the log."""
+    """Return a line for the log: the chosen kernel, and why each better one cannot run."""
     kernel = choose_attention(wanted, device)
     better = list(_PACKAGES)
     if wanted != "auto":
-        return f"{kernel}, as the recipe says"
+        return f"{kernel}, as set in the recipe"
     if kernel in better:
         better = better[: better.index(kernel)]
-    reasons: dict[str, list[str]] = {}
+    # Kernels with the same obstacle share one entry.
+    by_reason: dict[str, list[str]] = {}
     for name in better:
-        reasons.setdefault(_obstacle(name, device), []).append(name)
-    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+        by_reason.setdefault(_obstacle(name, device), []).append(name)
+    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
     return f"{kernel} ({why})" if why else kernel
 
 
 @cache
 def _obstacle(name: str, device: str) -> str:
-    """Return why a kernel cannot run on a device, or an empty text."""
+    """Return the reason why a kernel cannot run on a device; empty if it can."""
     module, package, capability = _PACKAGES[name]
     if torch.device(device).type != "cuda":
         return f"it needs a CUDA GPU, got device '{device}'"
     if torch.cuda.get_device_capability(device)[0] < capability:
         return f"it needs compute capability {capability}.0"
+    # `find_spec` of a submodule imports its parent, and fails if there is none.
     parent = module.rpartition(".")[0]
     if (parent and find_spec(parent) is None) or find_spec(module) is None:
         return f"'{package}' is not installed: pip install {package}"

@@ -1,4 +1,4 @@
-"""The seam to transformers: a video model behind few verbs, the same for every family."""
+"""Base class of all backbones: the interface between the method and models of transformers."""
 
 from __future__ import annotations
 
@@ -29,19 +29,24 @@ if TYPE_CHECKING:
 
 
 class Backbone(nn.Module, ABC):
-    """A Hugging Face video model: encode, prefill, extend, logits.
+    """Video model of Hugging Face transformers, with few methods: encode, prefill, extend, logits.
 
-    What differs between families is in its subclasses: how frames become features, what stands for
-    a video in the prompt, and which positions the prompt has.
+    Subclasses implement the differences between families: how frames become features, which text
+    represents a video in the prompt, and which position ids the prompt has.
 
-    Choice: every forward passes explicit positions to the language model, which is exact and
-    leaves no state in the model; cached features and latents enter as plain embeddings.
+    Choice: every forward call passes explicit position ids to the language model. This is exact and
+    leaves no state in the model. Cached features and latents enter as plain embeddings.
+
+    Args:
+        model: Model of transformers, with vision tower, decoder and head.
+        tokenizer: Tokenizer with a chat template.
+        settings: Settings of the model's image or video processor.
     """
 
     decoder = "language_model"
-    """Name of the decoder within the model."""
+    """Attribute name of the decoder within the model."""
     placeholder: str
-    """What the chat template writes for a video."""
+    """Text that the chat template writes for a video."""
 
     def __init__(
         self,
@@ -59,29 +64,29 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def make_geometry(self) -> Geometry:
-        """Return how frames are cut, from the configuration."""
+        """Return the sizes of patches and frame groups, from the model's configuration."""
 
     def make_resizing(self, settings: dict[str, Any]) -> Resizing:
-        """Return how frames are resized, from the processor's settings."""
+        """Return how the family resizes frames, from the processor's settings."""
         return Resizing(resampling(settings, "bicubic"))
 
     @property
     @abstractmethod
     def visual_token_id(self) -> int:
-        """Token that stands for one visual token in the prompt."""
+        """Id of the placeholder token that the prompt contains for each visual token."""
 
     @abstractmethod
     def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
-        """Return the features of several videos, encoded together.
+        """Return the features of several videos, encoded in one call where the family can.
 
-        Source: the vision tower stays as it was trained (public snapshot of the authors' code).
+        Source: the vision tower stays frozen (public snapshot of the authors' code).
         """
 
     @abstractmethod
     def video_text(self, layout: Layout) -> str:
-        """Return what takes the place of the placeholder, one mark a visual token.
+        """Return the text that replaces the placeholder, one placeholder token per visual token.
 
-        Source: the processor of the family, of transformers 5.10 and later.
+        Source: the family's processor in transformers 5.10 and later.
         """
 
     @abstractmethod
@@ -91,40 +96,45 @@ class Backbone(nn.Module, ABC):
         mask: Bool[Tensor, "video seq"],
         layouts: list[VideoFeatures],
     ) -> tuple[Int[Tensor, "*axes video seq"], Int[Tensor, " video"]]:
-        """Return the positions of prompts that hold videos, and the position after each."""
+        """Return the position ids of prompts with videos, and the next position id after each."""
 
     @abstractmethod
     def text_positions(self, flat: Int[Tensor, "batch seq"]) -> Int[Tensor, "*axes batch seq"]:
-        """Return positions of text as the language model takes them."""
+        """Return plain position ids of text in the shape that the language model expects."""
 
     def grid(self, num_frames: int, width_px: int, height_px: int) -> tuple[int, int, int]:
-        """Return frame groups, and rows and columns of patches, of frames of a size."""
+        """Return the number of frame groups, and rows and columns of patches per frame."""
         patch = self.geometry.patch_px
         return self.geometry.groups(num_frames), height_px // patch, width_px // patch
 
     def deepstack_inputs(
         self, visual: Bool[Tensor, "video seq"], features: list[VideoFeatures]
     ) -> dict[str, Any]:
-        """Return what the language model takes besides embeddings where there is a video."""
+        """Return additional visual inputs of the decoder by argument name; none for most families.
+
+        Args:
+            visual: True at visual tokens.
+            features: Features, one entry per row.
+        """
         return {}
 
-    def slice_deepstack(self, deep: dict[str, Any], part: slice) -> dict[str, Any]:
-        """Return what `deepstack_inputs` gave for some positions of the prompt."""
-        return deep
+    def slice_deepstack(self, deepstack: dict[str, Any], part: slice) -> dict[str, Any]:
+        """Return the result of `deepstack_inputs` restricted to some positions of the prompt."""
+        return deepstack
 
     @property
     def core(self) -> Any:  # noqa: ANN401 - transformers' models share no useful type
-        """The model under LoRA, if any: vision tower, language model and head."""
+        """Model of transformers without the LoRA wrapper: vision tower, language model and head."""
         inner = self.model
         return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
 
     @property
     def language_model(self) -> Any:  # noqa: ANN401 - the class depends on the family
-        """The decoder."""
+        """Decoder of the model."""
         return getattr(self.core.model, self.decoder)
 
     def vision_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Return everything that features depend on: all but decoder and head."""
+        """Yield the parameters that features depend on: all except those of decoder and head."""
         for name, parameter in self.core.model.named_parameters():
             if not name.startswith(f"{self.decoder}."):
                 yield name, parameter
@@ -141,48 +151,48 @@ class Backbone(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the weights."""
+        """Data type of the weights."""
         return next(self.parameters()).dtype
 
     def encode_video(self, frames: FrameBatch) -> VideoFeatures:
-        """Return the merged visual features of frames that are already resized."""
+        """Return the merged visual features of one video's frames, which are already resized."""
         return self.encode_videos([frames])[0]
 
     def layout(self, pts_seconds: NDArray[np.float64], width_px: int, height_px: int) -> Layout:
-        """Return how frames of a size become visual tokens."""
+        """Return the layout of the visual tokens of frames, given their times and size."""
         times = torch.from_numpy(pts_seconds)
         groups = group_times(times, self.geometry.frames_per_group)
         return Layout(self.grid(len(times), width_px, height_px), groups, times)
 
     def layout_of(self, frames: FrameBatch) -> Layout:
-        """Return how frames that are already resized become visual tokens."""
+        """Return the layout of the visual tokens of frames that are already resized."""
         _, height, width, _ = frames.data.shape
         return self.layout(frames.pts_seconds, width, height)
 
     def num_visual_tokens(self, grid: tuple[int, int, int]) -> int:
-        """Return how many visual tokens a grid becomes."""
+        """Return the number of visual tokens of a grid."""
         groups, rows, columns = grid
         return groups * rows * columns // self.geometry.merge**2
 
     def embed(self, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq dim"]:
-        """Return token embeddings."""
+        """Return the embeddings of token ids."""
         out: Tensor = self.core.get_input_embeddings()(ids)
         return out
 
     def empty_state(self, batch: int) -> State:
-        """Return the state before the first position."""
-        text = self.config.get_text_config()
-        heads = text.num_key_value_heads
-        size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        nothing = torch.zeros(batch, heads, 0, size, device=self.device, dtype=self.dtype)
+        """Return the state of `batch` rows without any positions."""
+        config = self.config.get_text_config()
+        heads = config.num_key_value_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        empty = torch.zeros(batch, heads, 0, size, device=self.device, dtype=self.dtype)
         mask = torch.ones(batch, 0, dtype=torch.bool, device=self.device)
         start = torch.zeros(batch, dtype=torch.long, device=self.device)
-        return State(((nothing, nothing),) * self.num_layers, mask, start)
+        return State(((empty, empty),) * self.num_layers, mask, start)
 
     def prefill_videos(
         self,
@@ -192,27 +202,29 @@ class Backbone(nn.Module, ABC):
         *,
         recompute: bool = False,
     ) -> State:
-        """Return the state after the prompt's head and the visual tokens of each video.
+        """Run the video prompts and return the state after them.
 
         Args:
-            ids: Tokens with one placeholder a visual token.
-            mask: False at padding, which stands on the left.
-            features: One a row.
-            recompute: Let the backward pass compute everything again, part by part.
+            ids: Token ids, with one placeholder per visual token.
+            mask: False at padding, which is on the left.
+            features: Features of the videos, one entry per row.
+            recompute: Whether the backward pass runs everything again in parts, to save memory.
         """
-        visual: Tensor = ids == self.visual_token_id
-        merged = torch.cat([f.embeds for f in features])
+        visual: Tensor = ids == self.visual_token_id  # (video, seq)
+        merged = torch.cat([f.embeds for f in features])  # (all visual tokens, dim)
         embeds = self.embed(ids)
+        # Rows and placeholders are in the same order as the features, so one scatter fills all.
         embeds = embeds.masked_scatter(visual[..., None], merged.to(embeds.dtype))
         positions, after = self.prompt_positions(ids, mask, features)
         state = self.empty_state(len(ids))
-        deep = self.deepstack_inputs(visual, features)
+        deepstack = self.deepstack_inputs(visual, features)
         if not recompute:
-            return self._run(embeds, mask, positions, after, state, (), **deep).state
+            return self._run(embeds, mask, positions, after, state, (), **deepstack).state
 
         def run(part: slice, before: State) -> State:
-            now = embeds[:, part], mask[:, part], positions[..., part]
-            return self._run(*now, after, before, (), **self.slice_deepstack(deep, part)).state
+            inputs = embeds[:, part], mask[:, part], positions[..., part]
+            levels = self.slice_deepstack(deepstack, part)
+            return self._run(*inputs, after, before, (), **levels).state
 
         return run_parts(run, ids.shape[1], state)
 
@@ -226,20 +238,22 @@ class Backbone(nn.Module, ABC):
     ) -> Extension:
         """Run more tokens on a state, with gradient, and return hidden states and new state.
 
-        Choice: text, latents and answers have equal temporal, height and width positions that go
-        on after the largest visual position.
+        Choice: text, latents and answers have equal temporal, height and width position ids. These
+        continue after the largest position id of the video.
 
         Args:
-            embeds: What to run.
-            state: What was run before.
-            mask: False at padding.
-            layers: Layers whose hidden states are wanted.
-            advances_position: Which tokens take the next position; the others share the position
-                of the last token that did. None: all but padding.
+            embeds: Embeddings of the tokens to run.
+            state: State of all tokens before them.
+            mask: False at padding; None means no padding.
+            layers: Layers to return hidden states of, counted from 1.
+            advances_position: Mask of the tokens that take a new position id; the others share the
+                one of the last token that did. None: all tokens except padding take a new one.
         """
         if mask is None:
             mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+        # Number of new position ids up to and including each token: (batch, seq).
         steps = (mask if advances_position is None else advances_position).long().cumsum(1)
+        # Left padding at the very start would get -1.
         flat = (state.next_position[:, None] + steps - 1).clamp(min=0)
         after = state.next_position + steps[:, -1]
         positions = self.text_positions(flat)
@@ -256,39 +270,51 @@ class Backbone(nn.Module, ABC):
         layers: tuple[int, ...],
         *,
         in_order: bool = True,
-        **deep: Any,  # noqa: ANN401 - passed on to transformers
+        **deepstack: Any,  # noqa: ANN401 - arguments of transformers
     ) -> Extension:
         """Run the decoder once, causally, on top of a state.
 
-        Without a mask, FlashAttention in transformers takes positions that are out of order for
-        several packed texts; such calls get a mask.
+        Args:
+            embeds: Embeddings of the tokens to run.
+            mask: False at padding of these tokens.
+            positions: Position ids of these tokens.
+            next_position: Position id of the token after these.
+            state: State of all tokens before.
+            layers: Layers to return hidden states of.
+            in_order: False if markers, slots or latents may share a position id.
+            deepstack: Result of `deepstack_inputs`.
         """
-        full_mask = torch.cat((state.mask, mask), 1)
+        full_mask = torch.cat((state.mask, mask), 1)  # (batch, state seq + seq)
         decoder = self.language_model
+        # A new cache object per call: appending to it leaves the keys and values of `state` alone.
         past: Any = DynamicCache(list(state.layers), config=decoder.config)
-        # Its name is `cache` since transformers 5.24.
+        # The argument is named `cache` since transformers 5.24.
         name = "cache" if "cache" in signature(decoder.forward).parameters else "past_key_values"
+        # Without a mask, FlashAttention in transformers interprets repeated or decreasing position
+        # ids as several packed texts. Such calls get a mask even if nothing is padding.
+        no_mask = in_order and bool(full_mask.all())
         out = decoder(
             inputs_embeds=embeds,
-            attention_mask=None if in_order and bool(full_mask.all()) else full_mask.long(),
+            attention_mask=None if no_mask else full_mask.long(),
             position_ids=positions,
             use_cache=True,
             output_hidden_states=bool(layers),
             **{name: past},
-            **deep,
+            **deepstack,
         )
-        kept = tuple((layer.keys, layer.values) for layer in past.layers)
-        by_layer = tuple(out.hidden_states[index] for index in layers)
-        after = State(kept, full_mask, next_position)
+        keys_and_values = tuple((layer.keys, layer.values) for layer in past.layers)
+        # Entry 0 of `hidden_states` is the input embeddings, entry i the output of layer i.
+        by_layer = tuple(out.hidden_states[layer] for layer in layers)
+        after = State(keys_and_values, full_mask, next_position)
         return Extension(out.last_hidden_state, by_layer, after)
 
     def logits(self, hidden: Float[Tensor, "*any dim"]) -> Float[Tensor, "*any vocab"]:
-        """Return next-token logits."""
+        """Return the next-token logits of last-layer hidden states."""
         out: Tensor = self.core.lm_head(hidden)
         return out
 
     def make_trainable(self, recipe: BackboneRecipe) -> None:
-        """Add LoRA if wanted and switch gradients on for the parts that the recipe trains."""
+        """Add LoRA if the recipe asks for it, and enable gradients on the parts that it trains."""
         if recipe.train == "lora":
             self.model = with_lora(self.model, self.decoder, recipe.lora)
         if recipe.train == "full":

@@ -1,4 +1,4 @@
-"""What the vision tower made of a video."""
+"""Visual features of a video and their layout, as the vision tower and merger output them."""
 
 import zlib
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from videolatent_cli.recipe.data_schema import Visible
 
 @dataclass(frozen=True)
 class Layout:
-    """How a video becomes visual tokens: all that the prompt must know of it."""
+    """Times and grid of a video's visual tokens, which determine the video's prompt."""
 
     grid: tuple[int, int, int]
-    """Frame groups, and rows and columns of each in the family's own unit."""
+    """Number of frame groups, and rows and columns of a group in the family's own unit."""
     group_seconds: Float[Tensor, " group"]
     """Presentation time at the middle of each frame group (s), float64."""
     pts_seconds: Float[Tensor, " frame"]
@@ -23,7 +23,7 @@ class Layout:
 
     @property
     def seconds_per_group(self) -> float:
-        """Mean time between groups (s); 1 where there is one group."""
+        """Mean time between frame groups (s); 1 if there is only one group."""
         groups = self.grid[0]
         if groups == 1:
             return 1.0
@@ -33,29 +33,32 @@ class Layout:
 
 @dataclass(frozen=True)
 class VideoFeatures(Layout):
-    """What the vision tower and merger made of one video: all that the cache stores."""
+    """Merged visual features of one video, as the feature cache stores them."""
 
     embeds: Float[Tensor, "token dim"]
-    """One vector a visual token, group by group; tokens of no group come last."""
+    """One vector per visual token, group by group; tokens that belong to no group come last."""
     deep: Float[Tensor, "level token dim"] | None = None
-    """What is added to the visual tokens after each of the first decoder layers (Qwen3-VL)."""
+    """DeepStack features (Qwen3-VL); level i is added after decoder layer i, counted from 0."""
 
     def by_group(self) -> Float[Tensor, "group token dim"]:
-        """Return the vectors of each frame group."""
+        """Return the vectors of all frame groups, without the tokens that belong to none."""
         return _by_group(self.embeds, self.grid[0])
 
     def of_groups(self, kept: Int[Tensor, " kept"]) -> "VideoFeatures":
-        """Return the features of some groups, in the order of `kept`, at those groups' times."""
+        """Return the features of the groups `kept`, in this order, with the times of those groups.
+
+        Tokens that belong to no group stay at the end.
+        """
         groups = self.grid[0]
 
-        def cut(values: Tensor) -> Tensor:
+        def select(values: Tensor) -> Tensor:  # (token, dim)
             inside = _by_group(values, groups)[kept].flatten(0, 1)
             return torch.cat((inside, values[_tokens_per_group(values, groups) * groups :]))
 
         return replace(
             self,
-            embeds=cut(self.embeds),
-            deep=torch.stack([cut(level) for level in self.deep])
+            embeds=select(self.embeds),
+            deep=torch.stack([select(level) for level in self.deep])
             if self.deep is not None
             else None,
             grid=(len(kept), *self.grid[1:]),
@@ -64,19 +67,25 @@ class VideoFeatures(Layout):
 
 
 def _tokens_per_group(values: Float[Tensor, "seq dim"], groups: int) -> int:
+    """Return the number of visual tokens per frame group."""
+    # Rounded down: LLaVA-OneVision has one more token, which belongs to no group.
     return len(values) // groups
 
 
 def _by_group(values: Float[Tensor, "seq dim"], groups: int) -> Float[Tensor, "group token dim"]:
+    """Return the vectors of all frame groups, without the tokens that belong to none."""
     per_group = _tokens_per_group(values, groups)
     return values[: groups * per_group].view(groups, per_group, -1)
 
 
 def only_visible(features: VideoFeatures, visible: Visible) -> VideoFeatures:
-    """Return what a leak check leaves of a video; the number of tokens stays unless `ends`.
+    """Return the part of a video's features that a leak check shows to the model.
 
-    Choice: the order of `shuffled` follows from the content, so it is random over videos and the
-    same each time; times stay in order.
+    `video` keeps everything. `endpoints` keeps the first and last frame group. `shuffled` reorders
+    the groups, and `none` sets all features to zero.
+
+    Choice: the order of `shuffled` is seeded with a checksum of the features, so that it differs
+    between videos and is the same each time. Group times stay in order.
     """
     if visible == "video":
         return features

@@ -1,4 +1,7 @@
-"""InternVL, LLaVA-OneVision, SmolVLM: frames of one size, each encoded alone, plain positions."""
+"""InternVL, LLaVA-OneVision and SmolVLM.
+
+These families encode each frame alone, take frames of one fixed size, and use plain position ids.
+"""
 
 from __future__ import annotations
 
@@ -21,26 +24,29 @@ from videolatent_cli.video.resize import Resizing
 if TYPE_CHECKING:
     from videolatent_cli.video.frames import FrameBatch
 
-_SMOLVLM_LONGEST_SIDE_PX, _SMOLVLM_LARGEST_SIDE_PX = 4 * 364, 4096
+_SMOLVLM_DEFAULT_SIDE_PX = 4 * 364
+"""Default of the longest frame side, from transformers (px)."""
+_SMOLVLM_MAX_SIDE_PX = 4096
+"""Upper limit of the longest frame side, from transformers (px)."""
 
 
 class Framewise(Backbone):
-    """What these families share."""
+    """Base class of the families that encode each frame alone."""
 
     @property
     @abstractmethod
     def merge(self) -> int:
-        """Patches merged to one token along each side."""
+        """Number of patches per token along each side."""
 
     @abstractmethod
     def encode(self, pixels: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "token dim"]:
-        """Return the features of one video."""
+        """Return the features of one video, frame by frame."""
 
     @override
     def make_geometry(self) -> Geometry:
         vision = self.config.vision_config
-        side = _one(vision.image_size)
-        return Geometry(_one(vision.patch_size), self.merge, 1, (side, side))
+        side = _one_side(vision.image_size)
+        return Geometry(_one_side(vision.patch_size), self.merge, 1, (side, side))
 
     @override
     @property
@@ -49,15 +55,15 @@ class Framewise(Backbone):
 
     @override
     def encode_videos(self, batches: list[FrameBatch]) -> list[VideoFeatures]:
-        found = []
+        features = []
         for frames in batches:
             pixels = normalised(frames, self.colors)
             embeds = self.encode(pixels.to(self.device, self.dtype))
-            found.append(VideoFeatures(**vars(self.layout_of(frames)), embeds=embeds))
-        return found
+            features.append(VideoFeatures(**vars(self.layout_of(frames)), embeds=embeds))
+        return features
 
-    def marks_per_frame(self, layout: Layout) -> str:
-        """Return the marks of one frame's visual tokens."""
+    def frame_placeholders(self, layout: Layout) -> str:
+        """Return the placeholder tokens of one frame as text."""
         token: str = self.tokenizer.convert_ids_to_tokens(self.visual_token_id)
         return token * self.num_visual_tokens((1, *layout.grid[1:]))
 
@@ -68,6 +74,7 @@ class Framewise(Backbone):
         mask: Bool[Tensor, "video seq"],
         layouts: list[VideoFeatures],
     ) -> tuple[Int[Tensor, "video seq"], Int[Tensor, " video"]]:
+        # One position id per token; left padding takes none and would get -1.
         return (mask.long().cumsum(1) - 1).clamp(min=0), mask.sum(1)
 
     @override
@@ -75,13 +82,13 @@ class Framewise(Backbone):
         return flat
 
 
-def _one(side: int | list[int]) -> int:
-    """Return a side that some configurations give for height and width."""
+def _one_side(side: int | list[int]) -> int:
+    """Return the side of a square; some configurations give it as [height, width]."""
     return side if isinstance(side, int) else side[0]
 
 
 class InternVL(Framewise):
-    """InternVL3 in transformers' own format (`-hf`)."""
+    """InternVL3, in transformers' own format (`-hf`)."""
 
     placeholder = "<video>"
 
@@ -94,7 +101,7 @@ class InternVL(Framewise):
     def encode(self, pixels: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "token dim"]:
         out = self.core.model.get_image_features(pixels, return_dict=True)
         embeds: Tensor = out.pooler_output
-        return embeds.flatten(0, 1)
+        return embeds.flatten(0, 1)  # (frame, token per frame, dim) -> (token, dim)
 
     @override
     def video_text(self, layout: Layout) -> str:
@@ -102,19 +109,19 @@ class InternVL(Framewise):
             self.tokenizer.convert_ids_to_tokens(getattr(self.tokenizer, f"{side}_image_token_id"))
             for side in ("start", "end")
         )
-        one = f"{start}{self.marks_per_frame(layout)}{end}"
-        return "\n".join(f"Frame{index + 1}: {one}" for index in range(layout.grid[0]))
+        image = f"{start}{self.frame_placeholders(layout)}{end}"
+        return "\n".join(f"Frame{index + 1}: {image}" for index in range(layout.grid[0]))
 
 
 class LlavaOnevision(Framewise):
-    """LLaVA-OneVision: the tokens of a frame are pooled 2 x 2, one more token ends the video."""
+    """LLaVA-OneVision: tokens of a frame are pooled 2 x 2, and one more token ends the video."""
 
     placeholder = "<video>"
 
     @override
     @property
     def merge(self) -> int:
-        return 1
+        return 1  # the grid already counts pooled tokens, not patches
 
     @override
     @property
@@ -123,7 +130,7 @@ class LlavaOnevision(Framewise):
 
     @override
     def grid(self, num_frames: int, width_px: int, height_px: int) -> tuple[int, int, int]:
-        """Return frames, token rows, token columns."""
+        """Return the number of frames, and rows and columns of pooled tokens per frame."""
         patch = self.geometry.patch_px
         return (
             num_frames,
@@ -136,7 +143,7 @@ class LlavaOnevision(Framewise):
         embeds: Tensor = self.core.model.get_video_features(
             pixels[None], return_dict=True
         ).pooler_output
-        return embeds[0]
+        return embeds[0]  # (1, token, dim) -> (token, dim)
 
     @override
     def num_visual_tokens(self, grid: tuple[int, int, int]) -> int:
@@ -149,7 +156,7 @@ class LlavaOnevision(Framewise):
 
 
 class SmolVLM(Framewise):
-    """SmolVLM2: each frame stands after its time in minutes and seconds."""
+    """SmolVLM2: the prompt gives the time before each frame, in minutes and seconds."""
 
     decoder = "text_model"
     placeholder = "<video>"
@@ -161,28 +168,31 @@ class SmolVLM(Framewise):
 
     @override
     def make_resizing(self, settings: dict[str, Any]) -> Resizing:
-        """Frames get a longest side first; places and default are those of transformers."""
+        """Return a resizing with a fixed longest side in its first step.
+
+        Where the setting is looked up, its default and its upper limit are those of transformers.
+        """
         sampled = settings.get("video_sampling", {}).get("video_size", {})
         size = settings.get("size", sampled)
-        asked = int(size.get("longest_edge", _SMOLVLM_LONGEST_SIDE_PX))
-        longest = min(asked, _SMOLVLM_LARGEST_SIDE_PX)
+        configured = int(size.get("longest_edge", _SMOLVLM_DEFAULT_SIDE_PX))
+        longest = min(configured, _SMOLVLM_MAX_SIDE_PX)
         return Resizing(resampling(settings, "lanczos"), longest)
 
     @override
     def encode(self, pixels: Float[Tensor, "frame 3 height width"]) -> Float[Tensor, "token dim"]:
         out = self.core.model.get_image_features(pixels[None], return_dict=True)
-        # One tensor a frame in transformers 5.20, one a video in 5.23.
+        # A tensor per frame in transformers 5.20, one tensor per video in 5.23.
         return torch.cat(list(out.pooler_output))
 
     @override
     def video_text(self, layout: Layout) -> str:
-        fake = "<fake_token_around_image>"
-        one = f"{fake}<global-img>{self.marks_per_frame(layout)}{fake}"
+        border = "<fake_token_around_image>"
+        image = f"{border}<global-img>{self.frame_placeholders(layout)}{border}"
         times = [int(second) for second in layout.group_seconds.tolist()]
         return (
             f"You are provided the following series of {_in_words(len(times))} frames from a "
             f"{timedelta(seconds=times[-1])} [H:MM:SS] video.\n"
-            + "".join(f"\nFrame from {t // 60:02d}:{t % 60:02d}:{one}" for t in times)
+            + "".join(f"\nFrame from {t // 60:02d}:{t % 60:02d}:{image}" for t in times)
             + "\n\n"
         )
 
@@ -191,13 +201,13 @@ def _in_words(number: int) -> str:
     """Return a number in English words.
 
     Raises:
-        SetupError: Without the package that writes them.
+        SetupError: If the package num2words is not installed.
     """
     try:
-        from num2words import num2words  # type: ignore[import-untyped] # without annotations
+        from num2words import num2words  # type: ignore[import-untyped] # not annotated
     except ImportError:
         raise SetupError(
-            "backbone.model: prompts of SmolVLM hold numbers in words, but 'num2words' is not "
+            "backbone.model: SmolVLM's prompts contain numbers in words, but 'num2words' is not "
             "installed; pip install 'videolatent-cli[smolvlm]'"
         ) from None
     words: str = num2words(number)

@@ -1,4 +1,4 @@
-"""Load the backbone that a recipe names."""
+"""Loading of the backbone that a recipe names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from videolatent_cli.model.backbones.base import Backbone
     from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # vl shows its own
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # vl has its own
+
 FAMILIES: dict[str, type[Backbone]] = {
     "qwen2_vl": Qwen2VL,
     "qwen2_5_vl": Qwen2VL,
@@ -31,14 +32,14 @@ FAMILIES: dict[str, type[Backbone]] = {
     "llava_onevision": LlavaOnevision,
     "smolvlm": SmolVLM,
 }
-"""By `model_type` of a model's configuration; each is tested."""
+"""Backbone class for each supported `model_type` of a model's configuration."""
 
 
 def check_device(device: str) -> str:
-    """Return the device to run on; `auto` is the GPU where there is one.
+    """Return the device to run on; `auto` is the GPU if there is one, else the CPU.
 
     Raises:
-        SetupError: For a device that this machine lacks.
+        SetupError: If the device does not exist or cannot be used.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -60,17 +61,18 @@ def backbone_folder(recipe: BackboneRecipe) -> str | Path:
 def load_backbone(
     recipe: BackboneRecipe, device: str = "cpu", seed: int = 0, *, unpacked: bool = False
 ) -> Backbone:
-    """Return the backbone that a recipe names, on a device, with nothing trainable yet.
+    """Return the backbone that a recipe names, on a device, without trainable parameters.
 
     Args:
-        recipe: Which model, and how it is kept.
-        device: Where it goes.
-        seed: Of random weights.
-        unpacked: Whether quantized weights get their full size again, with the values they have.
+        recipe: Section `backbone` of the recipe.
+        device: Device of the weights.
+        seed: Seed of the weights, with `weights: random`.
+        unpacked: Whether to convert quantized weights back to the recipe's data type. They keep the
+            values that quantization rounded them to.
 
     Raises:
-        SetupError: Where the model is not on disk, is of another family, or where its
-            weights are not those that its family needs.
+        SetupError: If the model cannot be loaded, its family is not supported, or its weights do
+            not fit its configuration.
     """
     folder = backbone_folder(recipe)
     try:
@@ -92,8 +94,8 @@ def load_backbone(
     dtype = _dtype(recipe.dtype, device)
     if recipe.weights == "random":
         torch.manual_seed(seed)
-        make: Any = AutoModelForImageTextToText.from_config
-        model = make(config, **options).to(dtype)
+        from_config: Any = AutoModelForImageTextToText.from_config
+        model = from_config(config, **options).to(dtype)
     else:
         if recipe.quantization == "nf4":
             options |= {"quantization_config": nf4(family.decoder, dtype), "device_map": device}
@@ -105,27 +107,28 @@ def load_backbone(
     return family(model, tokenizer, settings).to(device)
 
 
-def _pretrained(folder: str | Path, options: dict[str, Any]) -> Any:  # noqa: ANN401 - as above
-    """Return a model with its weights.
+def _pretrained(folder: str | Path, options: dict[str, Any]) -> Any:  # noqa: ANN401 - no useful type
+    """Return a model with its pretrained weights.
 
     Raises:
-        SetupError: Where weights are missing, unknown, or of another shape.
+        SetupError: If weights are missing, unexpected, or of another shape.
     """
-    load: Any = AutoModelForImageTextToText.from_pretrained
-    model, found = load(folder, output_loading_info=True, **options)
+    from_pretrained: Any = AutoModelForImageTextToText.from_pretrained
+    model, loading_info = from_pretrained(folder, output_loading_info=True, **options)
+    # transformers would fill missing weights with random numbers and only log a warning.
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        names = sorted(str(name) for name in found[problem])
+        names = sorted(str(name) for name in loading_info[problem])
         if names:
-            what = problem.replace("_keys", " weights")
+            weights = problem.replace("_keys", " weights")
             raise SetupError(
-                f"backbone.model: '{folder}' has {len(names)} {what}, got {names[0]}; "
+                f"backbone.model: '{folder}' has {len(names)} {weights}, got {names[0]}; "
                 "download the model again, or choose one in transformers' own format"
             )
     return model
 
 
 def _dtype(name: str, device: str) -> torch.dtype:
-    """Return the type of the weights; `auto` is bfloat16 on a GPU only."""
+    """Return the data type of the weights; `auto` is float32 on a CPU, else bfloat16."""
     if name == "auto":
         return torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
     dtype: torch.dtype = getattr(torch, name)

@@ -1,4 +1,4 @@
-"""Low-rank adapters, in the decoder alone."""
+"""Low-rank adapters (LoRA) in the decoder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ if TYPE_CHECKING:
 
 
 def with_lora(model: nn.Module, decoder: str, recipe: Lora) -> PeftModel:
-    """Return a model whose decoder has adapters on attention and MLP; they alone learn."""
-    from peft import LoraConfig, get_peft_model  # seconds to import, for recipes with LoRA alone
+    """Return the model with adapters on the decoder's attention and MLP projections.
+
+    Only the adapters are trainable.
+
+    Args:
+        model: Model of transformers.
+        decoder: Name of the decoder within the model.
+        recipe: Section `backbone.lora` of the recipe.
+    """
+    from peft import LoraConfig, get_peft_model  # takes seconds to import
 
     lora = LoraConfig(
         r=recipe.rank,
@@ -24,6 +32,6 @@ def with_lora(model: nn.Module, decoder: str, recipe: Lora) -> PeftModel:
         task_type="CAUSAL_LM",
     )
     with warnings.catch_warnings():
-        # peft asks transformers for a property by its old name.
+        # peft reads a property of transformers under its deprecated name.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         return get_peft_model(model, lora)

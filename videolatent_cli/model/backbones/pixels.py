@@ -1,4 +1,4 @@
-"""From resized frames to what a vision tower takes."""
+"""Conversion of resized frames to the pixel values that vision towers take."""
 
 from __future__ import annotations
 
@@ -22,66 +22,76 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a family cuts frames into patches, and patches into tokens."""
+    """Sizes by which a family cuts frames into patches, and merges patches into tokens."""
 
     patch_px: int
+    """Side of a patch (px)."""
     merge: int
-    """Patches merged to one token along each side."""
+    """Number of patches per token along each side."""
     frames_per_group: int
+    """Number of frames that the vision tower encodes as one time step."""
     frame_size_px: tuple[int, int] | None = None
-    """Width and height of all frames, for families that take one size only."""
+    """Width and height of all frames (px), for families that take one size only."""
 
     @property
     def size_multiple_px(self) -> int:
-        """Frame sides must be multiples of this."""
+        """Number of pixels that frame sides must be a multiple of."""
         return self.patch_px * self.merge
 
     def groups(self, num_frames: int) -> int:
-        """Return how many groups frames make; the last one is filled up."""
+        """Return the number of frame groups; an incomplete last group counts as one."""
         return -(-num_frames // self.frames_per_group)
 
 
 @dataclass(frozen=True)
 class Colors:
-    """Mean and deviation of each channel, of values in [0, 1], that frames are normalised by."""
+    """Mean and standard deviation of each channel by which frames are normalised.
+
+    Both are for channel values in [0, 1].
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> Colors:
-        """Return those of a processor."""
+        """Return the colors in the settings of a processor."""
         return cls(tuple(settings["image_mean"]), tuple(settings["image_std"]))
 
 
 def resampling(settings: dict[str, Any], default: str) -> str:
-    """Return the filter that a processor resizes with; files have Pillow's numbers.
+    """Return the name of the filter that a processor resizes with.
+
+    Args:
+        settings: Settings of the processor.
+        default: Filter if the settings name none.
 
     Raises:
-        SetupError: Where it is one that no known model uses.
+        SetupError: If the filter is not supported.
     """
+    # The files contain Pillow's numbers.
     filters = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
     number = settings.get("resample")
     if number is not None and number not in filters:
         raise SetupError(
             f"backbone.model: its processor's resample must be one of {filters}, got {number}; "
-            "name a model whose frames are resized by one of them"
+            "choose a model that resizes frames with one of them"
         )
     return default if number is None else filters[number]
 
 
 def processor_files(folder: str | Path) -> list[Path]:
-    """Return the files that may say how a model wants its frames, the one that counts first.
+    """Return the existing files with processor settings, the file that takes precedence first.
 
     Args:
-        folder: Folder or hub id; with `VL_OFFLINE=1` only what is on this machine.
+        folder: Folder or hub id. With `VL_OFFLINE=1` only files on this machine are used.
     """
     names = (
         "video_preprocessor_config.json",
         "processor_config.json",
         "preprocessor_config.json",
     )
-    found = [
+    paths = [
         cached_file(
             str(folder),
             name,
@@ -91,49 +101,49 @@ def processor_files(folder: str | Path) -> list[Path]:
         )
         for name in names
     ]
-    return [Path(path) for path in found if path is not None]
+    return [Path(path) for path in paths if path is not None]
 
 
 def offline() -> bool:
-    """Whether models may only come from this machine."""
+    """Whether `VL_OFFLINE=1` forbids downloads, so that models must be on this machine."""
     return os.environ.get("VL_OFFLINE") == "1"
 
 
 def read_settings(folder: str | Path) -> dict[str, Any]:
-    """Return how a model wants its frames, as its processor's file says it.
+    """Return the settings of a model's video processor, from the first file that has them.
 
     Raises:
-        SetupError: Where the model has no such file.
+        SetupError: If no file has them.
     """
     for path in processor_files(folder):
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        settings: dict[str, Any] = found.get("video_processor", found)
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        settings: dict[str, Any] = content.get("video_processor", content)
         if "image_mean" in settings:
             return settings
     raise SetupError(
-        f"backbone.model: '{folder}' says nowhere how frames are normalised; add its "
+        f"backbone.model: '{folder}' has no file with the processor's image_mean; add its "
         "preprocessor_config.json"
     )
 
 
 def normalised(frames: FrameBatch, colors: Colors) -> Float[Tensor, "frame 3 height width"]:
-    """Return float32 frames of about mean 0 and deviation 1.
+    """Return frames in float32 with a mean of about 0 and a standard deviation of about 1.
 
-    Source: transformers' video processors, which they equal bit by bit: the scale of 1/255 is
-    moved into mean and deviation.
+    Source: transformers' video processors, which the result equals bit by bit. As there, the scale
+    of 1/255 is moved into mean and deviation.
     """
-    data = torch.from_numpy(np.ascontiguousarray(frames.data)).permute(0, 3, 1, 2)
+    data = torch.from_numpy(np.ascontiguousarray(frames.data)).permute(0, 3, 1, 2)  # channels first
     mean, std = (torch.tensor(c).mul(255).view(3, 1, 1) for c in (colors.mean, colors.std))
     return (data.float() - mean) / std
 
 
 def group_times(times: Float[Tensor, " frame"], size: int) -> Float[Tensor, " group"]:
-    """Return the middle of each group of frames (s); the last frame fills up its group."""
+    """Return the mean time of each frame group (s); the last frame fills an incomplete group."""
     return filled(times, size).view(-1, size).mean(1)
 
 
 def filled(values: Float[Tensor, ...], size: int) -> Float[Tensor, ...]:
-    """Return frames with the last one repeated until they are a multiple of `size`."""
+    """Return frames, or their times, with the last one repeated to a multiple of `size`."""
     missing = -len(values) % size
     return torch.cat((values, values[-1:].expand(missing, *values.shape[1:])))
 
@@ -141,14 +151,17 @@ def filled(values: Float[Tensor, ...], size: int) -> Float[Tensor, ...]:
 def patchify(
     frames: FrameBatch, geometry: Geometry, colors: Colors
 ) -> Float[Tensor, "patch values"]:
-    """Return normalised float32 patches of all frame groups.
+    """Return the normalised float32 patches of all frame groups.
 
-    Source: the layout of transformers' Qwen2-VL video processor, which it equals bit by bit.
+    Source: transformers' Qwen2-VL video processor, which the result equals bit by bit.
     """
     size, merge, patch = geometry.frames_per_group, geometry.merge, geometry.patch_px
-    data = filled(normalised(frames, colors), size)
+    data = filled(normalised(frames, colors), size)  # (frame, 3, height, width)
     rows, columns = data.shape[2] // patch, data.shape[3] // patch
-    cut = data.reshape(
+    # Axes before permute: 0 group, 1 frame in group, 2 channel, then for rows and for columns:
+    # 3, 6 token; 4, 7 patch in token; 5, 8 pixel in patch.
+    # The patches that merge into one token become neighbours.
+    patches = data.reshape(
         -1, size, 3, rows // merge, merge, patch, columns // merge, merge, patch
     ).permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
-    return cut.reshape(-1, 3 * size * patch * patch)
+    return patches.reshape(-1, 3 * size * patch * patch)

@@ -1,4 +1,8 @@
-"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: patches of frame groups, positions in time and space."""
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL.
+
+These families encode groups of frames together and use m-RoPE: position ids in time, height and
+width.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Qwen2VL(Backbone):
-    """Qwen2-VL and Qwen2.5-VL, and the embedded model."""
+    """Qwen2-VL and Qwen2.5-VL; the embedded model is a small Qwen2.5-VL."""
 
     placeholder = "<|video_pad|>"
 
@@ -40,7 +44,7 @@ class Qwen2VL(Backbone):
         out = self.core.model.get_video_features(
             pixels.to(self.device, self.dtype), grids, return_dict=True
         )
-        levels = getattr(out, "deepstack_features", None) or []
+        levels = getattr(out, "deepstack_features", None) or []  # Qwen3-VL: [level][video]
         return [
             VideoFeatures(
                 **vars(layout),
@@ -61,19 +65,20 @@ class Qwen2VL(Backbone):
         mask: Bool[Tensor, "video seq"],
         layouts: list[VideoFeatures],
     ) -> tuple[Int[Tensor, "3 video seq"], Int[Tensor, " video"]]:
-        """Return temporal, height and width positions, and the position after each prompt.
+        """Return temporal, height and width position ids, and the next position id of each prompt.
 
-        Choice: text goes on after the largest position of the video, as these models were trained
-        (transformers 4). The prefill of transformers 5.23 goes on after the largest position in
-        space alone, which in a long video lies among those in time.
+        Choice: text continues after the largest position id of the video, as these models were
+        trained (transformers 4). The prefill of transformers 5.23 continues after the largest one
+        in space, which in a long video is smaller than the largest one in time.
         """
         positions, deltas = self.core.model.get_rope_index(
             ids,
-            mm_token_type_ids=(ids == self.visual_token_id).int() * 2,
+            mm_token_type_ids=(ids == self.visual_token_id).int() * 2,  # 0 text, 2 video
             video_grid_thw=torch.tensor([layout.grid for layout in layouts], device=ids.device),
             second_per_grid_ts=[layout.seconds_per_group for layout in layouts],
             attention_mask=mask.long(),
         )
+        # A delta is the largest position id + 1, minus the number of tokens.
         return positions, (mask.sum(1) + deltas.squeeze(-1)).long()
 
     @override
@@ -82,7 +87,7 @@ class Qwen2VL(Backbone):
 
 
 class Qwen3VL(Qwen2VL):
-    """Qwen3-VL, dense or of experts: each frame group stands after its time."""
+    """Qwen3-VL, dense or mixture of experts: the prompt gives the time before each frame group."""
 
     @override
     def video_text(self, layout: Layout) -> str:
@@ -95,13 +100,14 @@ class Qwen3VL(Qwen2VL):
         self, visual: Bool[Tensor, "video seq"], features: list[VideoFeatures]
     ) -> dict[str, Any]:
         levels = [video.deep for video in features if video.deep is not None]
-        merged = torch.cat(levels, 1).to(self.dtype)
+        merged = torch.cat(levels, 1).to(self.dtype)  # (level, all visual tokens, dim)
         return {"visual_pos_masks": visual, "deepstack_visual_embeds": list(merged)}
 
     @override
-    def slice_deepstack(self, deep: dict[str, Any], part: slice) -> dict[str, Any]:
-        visual = deep["visual_pos_masks"]
+    def slice_deepstack(self, deepstack: dict[str, Any], part: slice) -> dict[str, Any]:
+        visual = deepstack["visual_pos_masks"]  # (video, seq)
         inside = torch.zeros_like(visual)
         inside[:, part] = True
-        levels = [level[inside[visual]] for level in deep["deepstack_visual_embeds"]]
+        # inside[visual]: (all visual tokens,), True for those in the part.
+        levels = [level[inside[visual]] for level in deepstack["deepstack_visual_embeds"]]
         return {"visual_pos_masks": visual[:, part], "deepstack_visual_embeds": levels}

@@ -1,4 +1,4 @@
-"""A prefix that the backward pass computes again, part by part; only its state is kept."""
+"""Recomputation of the video prefix in the backward pass, in parts, to save memory."""
 
 from __future__ import annotations
 
@@ -15,42 +15,48 @@ if TYPE_CHECKING:
     from videolatent_cli.model.backbones.state import State
 
 PART = 512
-"""Positions that are computed again at a time. Choice: enough to keep a GPU busy."""
+"""Number of positions that are recomputed at a time. Choice: enough to keep a GPU busy."""
 _MMAP_THRESHOLD = -3
-"""What malloc.h calls M_MMAP_THRESHOLD."""
+"""Parameter number M_MMAP_THRESHOLD of glibc's mallopt (malloc.h)."""
 _LARGE_BYTES = 1 << 20
+"""Size from which a block of memory is mapped on its own, so that freeing it returns it."""
 
 
 def run_parts(run: Callable[[slice, State], State], length: int, start: State) -> State:
-    """Return the state after some positions, of which only keys and values are kept.
+    """Run positions in parts, keep only keys and values, and return the state after them.
 
-    Choice: parts of the text instead of the layers that transformers recomputes, since those drop
-    their keys and values. Exact, since a part sees only what comes before it.
+    The backward pass runs each part again, so that the activations of one part at a time are in
+    memory. The result is exact, since a part attends only to itself and to the parts before it.
+
+    Choice: parts of the sequence, not layers. The checkpointing of layers in transformers drops
+    their keys and values.
 
     Args:
-        run: Runs a part of the positions on a state, and returns the state after it.
+        run: Function that runs a part of the positions on a state and returns the state after it.
         length: Number of positions.
-        start: State before them.
+        start: State before the first position, with no positions of its own.
     """
 
-    def run_again(part: slice, *before: State) -> State:
+    def run_part(part: slice, *before: State) -> State:
         after = run(part, before[0].joined(*before[1:]))
+        # A copy of this part's keys and values: a view would keep those of all earlier parts.
         return after.window(part.start, part.stop, after.next_position).copied()
 
-    _give_back_at_once()
+    _return_freed_memory()
     states = [start]
     for first in range(0, length, PART):
         part = slice(first, min(first + PART, length))
-        states.append(checkpoint(run_again, part, *states, use_reentrant=False))
+        states.append(checkpoint(run_part, part, *states, use_reentrant=False))
     return start.joined(*states[1:])
 
 
 @cache
-def _give_back_at_once() -> None:
-    """Have this process give large tensors back as soon as they are freed.
+def _return_freed_memory() -> None:
+    """Let this process return large tensors to the operating system as soon as they are freed.
 
-    Choice: glibc would keep them, and parts that come and go would leave a heap of holes that takes
-    most of what is saved (results.md, "Memory"). Other C libraries are left as they are.
+    Choice: by default glibc keeps them. The parts, allocated and freed in turn, would then leave
+    a fragmented heap that takes most of the memory saved (docs/results/performance.md, "Memory").
+    Other C libraries keep their settings.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

@@ -1,7 +1,7 @@
-"""The embedded backbone: a small Qwen2.5-VL with a vocabulary of words, made from scratch.
+"""The embedded backbone: a small Qwen2.5-VL with a vocabulary of words, trained from scratch.
 
-Its weights come from the four recipes `recipes/tiny_backbone*.yaml`; this module makes
-everything else of its folder.
+Its weights come from the four recipes `recipes/tiny_backbone*.yaml`. This module writes all other
+files of its folder.
 """
 
 import json
@@ -13,8 +13,9 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig
 
 TINY = "tiny"
-"""Its name in recipes."""
+"""Name of the embedded backbone in recipes."""
 TINY_FOLDER = Path(__file__).parent / "tiny_weights"
+"""Folder of the embedded backbone."""
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|unk|>",
@@ -26,6 +27,7 @@ SPECIAL_TOKENS = (
     "<|video_pad|>",
 )
 _INIT = 0.06
+"""Standard deviation of the initial weights."""
 WORDS = tuple(
     """
     system user assistant 0 1 2 3 4 5 6 7 8 9 a b c d e f : ; , . ? ! ( ) ' -
@@ -39,7 +41,7 @@ WORDS = tuple(
     say sentence think wait words order step by please answered
     """.split()  # noqa: SIM905 - a table of words reads better as text
 )
-"""The vocabulary; everything else becomes the unknown token, and `vl ask` says so."""
+"""Words of the vocabulary; `vl ask` warns of words that become the unknown token."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }} "
@@ -52,7 +54,11 @@ CHAT_TEMPLATE = (
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Return the word-level tokenizer: lower case, punctuation apart, unknown words marked."""
+    """Return the word-level tokenizer.
+
+    It converts text to lower case, makes punctuation and each digit tokens of their own, and maps
+    unknown words to the unknown token.
+    """
     vocab = {token: index for index, token in enumerate((*SPECIAL_TOKENS, *WORDS))}
     core = Tokenizer(WordLevel(vocab, unk_token="<|unk|>"))
     core.normalizer = normalizers.Lowercase()
@@ -60,8 +66,8 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
     )
     core.add_special_tokens(list(SPECIAL_TOKENS))
-    make: Any = PreTrainedTokenizerFast
-    tokenizer: PreTrainedTokenizerFast = make(
+    untyped: Any = PreTrainedTokenizerFast
+    tokenizer: PreTrainedTokenizerFast = untyped(
         tokenizer_object=core,
         unk_token="<|unk|>",
         eos_token="<|im_end|>",
@@ -74,11 +80,11 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_config() -> Qwen2_5_VLConfig:
-    """Return the configuration: 64x64 frames, 16 tokens for each pair of frames.
+    """Return the configuration: for 64x64 frames, 16 visual tokens per pair of frames.
 
-    Choice, each found by measurement (docs/embedded_model.md): a rotary base of 10, since with
-    10,000 the columns of a frame differ by under 0.01 radian and cannot be told apart; and initial
-    weights of deviation 0.06, about 1 / sqrt(width).
+    Choice, both found by measurement (docs/explanation/embedded-model.md): the rotary base is 10.
+    With 10,000, the columns of a frame differ by under 0.01 radian, too little to distinguish
+    them. The standard deviation of initial weights is 0.06, about 1 / sqrt(width).
     """
     ids = {token: index for index, token in enumerate(SPECIAL_TOKENS)}
     dim = 160
@@ -125,11 +131,11 @@ def make_config() -> Qwen2_5_VLConfig:
 
 
 def write_tiny_folder(folder: Path) -> None:
-    """Write configuration, tokenizer and colours of the embedded backbone, without weights."""
+    """Write configuration, tokenizer and colors of the embedded backbone, without weights."""
     folder.mkdir(parents=True, exist_ok=True)
     make_config().save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
-    # Near the background: objects then stand out from it in the features from the first step.
+    # A mean near the background's color: objects stand out in the features from the first step.
     colors = {"image_mean": [0.8, 0.8, 0.8], "image_std": [0.2, 0.2, 0.2]}
     text = json.dumps(colors, indent=2) + "\n"
     (folder / "preprocessor_config.json").write_text(text, encoding="utf-8")

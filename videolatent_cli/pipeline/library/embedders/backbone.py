@@ -60,7 +60,7 @@ class Summarizer:
         """Return the unit vectors of texts."""
         backbone = self._model.backbone
         prompts = [TEXT_PROMPT.format(text=text) for text in texts]
-        asked = pad(self._prompter.plain(prompts), "left").to(backbone.device)
+        asked = pad(self._prompter.text_prompts(prompts), "left").to(backbone.device)
         state = backbone.empty_state(len(prompts))
         return _last(backbone.extend(backbone.embed(asked.ids), state, asked.mask).hidden)
 
