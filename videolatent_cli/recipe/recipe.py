@@ -121,7 +121,7 @@ def _training_rules(recipe: Recipe) -> list[tuple[bool, str]]:
         (
             recipe.training.tokens_per_batch is not None and recipe.training.videos_per_batch > 1,
             f"training.videos_per_batch is {recipe.training.videos_per_batch}, but "
-            "training.tokens_per_batch is set too; set only one of them",
+            "training.tokens_per_batch is set too; set one of them",
         ),
         (
             recipe.training.shard_weights and recipe.training.optimizer == "muon",
