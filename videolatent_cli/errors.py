@@ -1,22 +1,25 @@
-"""The errors that users see as one line; everything else is a bug and keeps its traceback."""
+"""Errors that the command line shows as one line; any other exception keeps its traceback."""
 
 import os
 from pathlib import Path
 
 
 def printable(path: Path | str) -> str:
-    """Return a path, or what names one, as text that any output takes: no UTF-8 is escaped."""
+    """Return a path, or a text with a path in it, as valid text: non-UTF-8 bytes are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class VideoLatentError(Exception):
-    """Base of all shown errors: `str(error)` is one finished `WHERE: WHAT, got VALUE; DO THIS`."""
+    """Base class of all shown errors.
+
+    `str(error)` is the complete message, `WHERE: WHAT, got VALUE; DO THIS`.
+    """
 
     exit_code = 1
 
 
 class UsageError(VideoLatentError):
-    """A flag or argument that cannot be used as given."""
+    """A command-line flag or argument that cannot be used as given."""
 
     exit_code = 2
 
@@ -28,40 +31,40 @@ class RecipeError(VideoLatentError):
 
 
 class DataError(VideoLatentError):
-    """Triplets or media that are missing, broken, or beyond the recipe's `data.on_bad` policy."""
+    """Triplets or videos that are missing or damaged, beyond the limits of `data.on_bad`."""
 
     exit_code = 3
 
 
 class VideoError(DataError):
-    """One video file that cannot be probed or decoded to the frames that were asked for."""
+    """A video file that cannot be read, or that does not decode to the requested frames."""
 
 
 class SetupError(VideoLatentError):
-    """Something this machine lacks: an extra, a model, a GPU, ffmpeg."""
+    """A missing part of the installation: an optional package, a model, a GPU or ffmpeg."""
 
     exit_code = 4
 
 
 class ResourceError(VideoLatentError):
-    """Not enough memory or disk, or a lock that somebody else holds."""
+    """Too little memory or disk space, or a lock that another process holds."""
 
     exit_code = 5
 
 
 class FailedItemsError(VideoLatentError):
-    """A command that went through to the end, but not for every item."""
+    """A command that ran to the end but failed for some items."""
 
     exit_code = 6
 
 
 class IncompatibleError(VideoLatentError):
-    """An artifact made under another contract: sampling, backbone, checkpoint or schema."""
+    """A stored artifact that does not match: other sampling, backbone, checkpoint or schema."""
 
     exit_code = 7
 
 
 class InterruptedRunError(VideoLatentError):
-    """A long command that was asked to stop, saved its state, and can be resumed."""
+    """A long command that stopped on request, saved its state, and can be resumed."""
 
     exit_code = 75

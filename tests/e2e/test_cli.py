@@ -430,7 +430,7 @@ def test_one_signal_saves_and_prints_the_command_that_goes_on(
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "is saved at step" in err
-    assert f"go on with: vl train {recipe} training.max_steps=200" in err
+    assert f"resume with: vl train {recipe} training.max_steps=200" in err
     assert list(Path("runs/small/checkpoints").glob("step-*"))
 
 

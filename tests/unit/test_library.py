@@ -195,7 +195,7 @@ def test_ctrl_c_keeps_what_is_indexed(media: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(LocalBuilder, "files_at_once", 2)
         patch.setattr("videolatent_cli.pipeline.library.index.StopRequest", Impatient)
-        with pytest.raises(InterruptedRunError, match="2 files are indexed; go on with"):
+        with pytest.raises(InterruptedRunError, match="2 files are indexed; resume with"):
             run(media)
     assert library_status(LIBRARY).states == {"indexed": 2, "pending": 2}
     assert library_problems(LIBRARY) == []
@@ -409,7 +409,7 @@ def test_the_search_page_escapes_and_links(media: Path) -> None:
 
 
 def test_wrong_queries(media: Path) -> None:
-    with pytest.raises(DataError, match="lib: holds no library; make one with: vl index"):
+    with pytest.raises(DataError, match="lib: contains no library; make one with: vl index"):
         names("x")
     run(media)
     with pytest.raises(UsageError, match="QUERY: must not be empty"):
@@ -545,7 +545,7 @@ def test_problems_are_named() -> None:
         library.segments.put([segment("a" * 32, 0.0, "x", vector)] * 2)
         library.put_files([FileRow(0, b"f.mp4", 1, 1, "indexed", "b" * 32)])
     assert library.problems() == [
-        "segments: 1 stand there twice",
+        "segments: 1 duplicate rows",
         f"segments of {'a' * 32}: belong to no file",
         "file f.mp4: is indexed but has no segment",
     ]
@@ -553,29 +553,29 @@ def test_problems_are_named() -> None:
 
 def test_other_contracts_and_newer_layouts_are_refused(media: Path) -> None:
     run(media)
-    with pytest.raises(IncompatibleError, match="made with segments fixed:10s, now it would be"):
+    with pytest.raises(IncompatibleError, match="made with segments fixed:10s, got"):
         run(media, segments="fixed:5s")
     manifest = LIBRARY / "library.json"
     text = manifest.read_text()
     stored = json.loads(text)
     manifest.write_text(json.dumps(stored | {"sampling": "other"}))
     (media / "new.mp4").write_bytes((media / "val/000000.mp4").read_bytes() + b"x")
-    with pytest.raises(IncompatibleError, match="made with sampling other, now it would be"):
+    with pytest.raises(IncompatibleError, match="made with sampling other, got"):
         run(media)
     with pytest.raises(IncompatibleError, match="made with sampling other"):
         ask("Which color moved first?", min_score=0.0)
     manifest.write_text(json.dumps(stored | {"version": 99}))
-    with pytest.raises(IncompatibleError, match="has layout 99, this program knows 3; update"):
+    with pytest.raises(IncompatibleError, match="has layout 99, this version reads 3; update"):
         run(media)
     manifest.write_text("{")
-    with pytest.raises(IncompatibleError, match="is no manifest of a library"):
+    with pytest.raises(IncompatibleError, match="is not a library manifest"):
         run(media)
 
 
 def test_one_writer_at_a_time(media: Path) -> None:
     with (
         writing(LIBRARY),
-        pytest.raises(ResourceError, match="lib: another process writes this library"),
+        pytest.raises(ResourceError, match="lib: another process is writing this library"),
     ):
         run(media)
     held = threading.Event()

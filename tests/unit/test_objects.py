@@ -62,7 +62,9 @@ def test_a_library_in_an_object_store(vl: Run, media: Path) -> None:
     assert json.loads(vl("library", "status", "--json", *at).stdout)["segments"] == 0
     nothing = vl("library", "status", "-L", "s3://bucket/nothing")
     assert nothing.code == 3
-    assert nothing.stderr.startswith("error: s3://bucket/nothing: holds no library; make one with")
+    assert nothing.stderr.startswith(
+        "error: s3://bucket/nothing: contains no library; make one with"
+    )
 
 
 def test_what_is_missing_is_said(vl: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -298,7 +298,7 @@ def test_the_first_stop_saves_and_says_how_to_go_on(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(
-        InterruptedRunError, match="is saved at step 1; go on with: the same command"
+        InterruptedRunError, match="is saved at step 1; resume with: the same command"
     ) as caught:
         fit(make_recipe(small_folder), tmp_path / "run", cache_dir, stop)
     assert caught.value.exit_code == 75
@@ -388,7 +388,7 @@ def test_batches_by_tokens(small_folder: Path, cache_dir: Path, tmp_path: Path) 
     with pytest.raises(RecipeError, match=r"training.tokens_per_batch: must be at least \d+, the"):
         fit(recipe(100), tmp_path / "small", cache_dir)
     for changed, what in (
-        ("cache.tier=none", "knows no lengths"),
+        ("cache.tier=none", "the lengths of videos are unknown"),
         ("training.videos_per_batch=2", "set one of them"),
     ):
         budget = ("training.tokens_per_batch=500", "training.videos_per_batch=1")

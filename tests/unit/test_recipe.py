@@ -194,8 +194,20 @@ def test_shipped_recipes_load_and_have_a_header(name: str) -> None:
 
 def test_there_are_enough_shipped_recipes_and_unknown_ones_are_named() -> None:
     assert {"quickstart", "quickstart_sft", "tiny_backbone"} <= shipped_recipes().keys()
-    with pytest.raises(UsageError, match=r"unknown name, got 'nope'; choose of: .*quickstart"):
+    with pytest.raises(UsageError, match=r"unknown name, got 'nope'; choose one of: .*quickstart"):
         shipped_recipe("nope")
+
+
+def test_shipped_recipes_are_listed_by_interest_to_a_new_user() -> None:
+    names = list(shipped_recipes())
+    starts = ("quickstart", "eventworld/", "tiny_backbone")
+    released = sorted(name for name in names if not name.startswith(starts))
+    quickstart, *research = [
+        sorted(name for name in names if name.startswith(start)) for start in starts
+    ]
+    assert quickstart == ["quickstart", "quickstart_sft"]
+    assert "qwen2_5_vl_7b" in released
+    assert names == [*quickstart, *released, *research[0], *research[1]]
 
 
 def test_quickstart_twins_differ_in_the_latents_only() -> None:
@@ -215,16 +227,18 @@ def test_starter_recipes_are_valid(backbone: str, data: str | None) -> None:
 
 def test_schema_and_reference_come_from_the_docstrings() -> None:
     assert schema_of("loss.diversity_weight")["minimum"] == 0
-    assert "Optimizer steps" in schema_of("training.max_steps")["description"]
+    assert "optimizer steps" in schema_of("training.max_steps")["description"]
     assert "on_bad" in schema_of("data")["oneOf"][0].get("$ref", "") or schema_of("data")["oneOf"]
     page = reference_page()
     for name in Recipe.model_fields:
         assert name in page
     assert "`num_blocks` (integer, default `2`)" in reference_page("latent")
     assert "`loss.diversity_weight`" in reference_page("loss.diversity_weight")
-    with pytest.raises(UsageError, match=r"no key 'loss.x'; at 'x' choose of: .*alignment_weight"):
+    with pytest.raises(
+        UsageError, match=r"no key 'loss.x'; at 'x' choose one of: .*alignment_weight"
+    ):
         schema_of("loss.x")
-    with pytest.raises(UsageError, match="no key 'lss'; choose of"):
+    with pytest.raises(UsageError, match="no key 'lss'; choose one of"):
         reference_page("lss")
 
 

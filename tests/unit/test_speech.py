@@ -72,7 +72,7 @@ def test_what_is_said_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (again,) = [one for one in all_segments() if "renamed" in one.text]
     assert again.transcript == expected
     assert "Rotterdam" in again.text
-    with pytest.raises(IncompatibleError, match=r"was made with speech /.*whisper, now"):
+    with pytest.raises(IncompatibleError, match=r"was made with speech /.*whisper, got"):
         run(media, speech=tmp_path)
 
 

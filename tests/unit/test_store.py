@@ -112,7 +112,9 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     with (
         FileLock(tmp_path / ".writer.lock"),
-        pytest.raises(ResourceError, match="another process writes this cache; wait for it to end"),
+        pytest.raises(
+            ResourceError, match="another process is writing this cache; wait until it ends"
+        ),
         cache.writer(),
     ):
         pass

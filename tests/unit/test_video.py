@@ -272,7 +272,7 @@ def test_ffmpeg_binary_is_named_by_the_environment(monkeypatch: pytest.MonkeyPat
     assert ffmpeg_binary() == found
     ffmpeg_binary.cache_clear()
     monkeypatch.setenv("VL_FFMPEG", "no-such-ffmpeg")
-    with pytest.raises(SetupError, match="VL_FFMPEG: no program there, got 'no-such-ffmpeg'"):
+    with pytest.raises(SetupError, match="VL_FFMPEG: must name a program, got 'no-such-ffmpeg'"):
         ffmpeg_binary()
     monkeypatch.delenv("VL_FFMPEG")
     ffmpeg_binary.cache_clear()

@@ -1,4 +1,4 @@
-"""What a run is: schema, loading and identity of recipes. Never imports torch."""
+"""Recipes: their schema, loading and identity. This package never imports torch."""
 
 from videolatent_cli.recipe.load import load_recipe, parse_recipe
 from videolatent_cli.recipe.recipe import Recipe

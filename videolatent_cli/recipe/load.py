@@ -1,4 +1,4 @@
-"""From the text of a recipe to a `Recipe`, with every problem of the file in one error."""
+"""Loading of recipes: YAML text to a validated `Recipe`, all problems in one error."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -21,11 +21,11 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Return the validated recipe of a YAML 1.2 file.
 
     Args:
-        path: The file.
-        overrides: `section.key=value` texts; values are YAML.
+        path: Path of the file.
+        overrides: Texts of the form `section.key=value`; the values are YAML.
 
     Raises:
-        RecipeError: With one line per problem, `FILE:LINE:COLUMN: KEY: WHAT`.
+        RecipeError: For an invalid recipe; one line per problem, `FILE:LINE:COLUMN: KEY: WHAT`.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -39,7 +39,16 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def parse_recipe(text: str, name: str, overrides: Iterable[str] = ()) -> Recipe:
-    """Return the validated recipe of a YAML text; `name` stands for the file in errors."""
+    """Return the validated recipe of a YAML text.
+
+    Args:
+        text: The YAML text.
+        name: Name of its file in error messages.
+        overrides: As for `load_recipe`.
+
+    Raises:
+        RecipeError: For an invalid recipe, as in `load_recipe`.
+    """
     document = _parse_yaml(text, name)
     plain = _plain(document)
     sources = dict(_override(plain, override) for override in overrides)
@@ -51,10 +60,10 @@ def parse_recipe(text: str, name: str, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def check_paths(recipe: Recipe, path: Path) -> None:
-    """Check that the files of a recipe exist.
+    """Check that the data files and folders of a recipe exist.
 
     Raises:
-        RecipeError: Naming each one that does not.
+        RecipeError: If any is missing; the error names each one.
     """
     if not isinstance(recipe.data, TripletsData):
         return
@@ -74,7 +83,7 @@ def check_paths(recipe: Recipe, path: Path) -> None:
 
 
 def _parse_yaml(text: str, name: str) -> Mapping[str, Any]:
-    """Return the YAML document, which remembers the place of each key."""
+    """Return the YAML document, with line and column of each key attached."""
     try:
         document = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
@@ -89,7 +98,7 @@ def _parse_yaml(text: str, name: str) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - YAML holds anything
-    """Return YAML values as plain Python values."""
+    """Return YAML values, which ruamel.yaml wraps, as plain Python values."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -101,7 +110,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - YAML holds anything
 
 
 def _override(plain: dict[str, Any], text: str) -> tuple[Location, str]:
-    """Set one `section.key=value` and return (location, text)."""
+    """Apply one `section.key=value` to the values; return its location and its text."""
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
@@ -127,25 +136,26 @@ def _line(
     name: str,
     sources: dict[Location, str],
 ) -> str:
-    """Return one problem as a line that names its place, its key and what to do."""
+    """Return a problem as one line: where it is, the key, what is wrong, what to do."""
     location = _without_tags(problem["loc"], document)
     key = ".".join(str(part) for part in location)
     where = next(
         (f"override '{text}'" for at, text in sources.items() if location[: len(at)] == at),
         None,
     ) or _place(name, document, location)
-    return f"{where}: {key}: {_what(problem, location)}" if key else f"{where}: {_what(problem)}"
+    message = _message(problem, location)
+    return f"{where}: {key}: {message}" if key else f"{where}: {message}"
 
 
 def _without_tags(location: Location, document: Mapping[str, Any]) -> Location:
-    """Return a pydantic location without the tags of the `data` union."""
+    """Return a pydantic location without the `data.type` tag that pydantic inserts in it."""
     if len(location) > 1 and location[0] == "data" and location[1] in _data_models():
         return (location[0], *location[2:])
     return location
 
 
 def _place(name: str, document: Mapping[str, Any], location: Location) -> str:
-    """Return FILE:LINE:COLUMN of a key, or of the innermost section that exists."""
+    """Return FILE:LINE:COLUMN of a key, or of the innermost enclosing section in the file."""
     node: Any = document
     line, column = 0, 0
     for part in location:
@@ -157,11 +167,11 @@ def _place(name: str, document: Mapping[str, Any], location: Location) -> str:
     return f"{name}:{line + 1}:{column + 1}"
 
 
-def _what(problem: Any, location: Location = ()) -> str:  # noqa: ANN401
-    """Return what is wrong, in the user's words."""
+def _message(problem: Any, location: Location) -> str:  # noqa: ANN401
+    """Return the description of a problem, in terms that users know."""
     match problem["type"]:
         case "extra_forbidden":
-            return f"unknown key{_hint(str(location[-1]), location[:-1])}"
+            return f"unknown key{_suggestion(str(location[-1]), location[:-1])}"
         case "missing":
             return "is missing"
         case "value_error":
@@ -173,17 +183,17 @@ def _what(problem: Any, location: Location = ()) -> str:  # noqa: ANN401
     return f"{message[:1].lower()}{message[1:]}, got {problem['input']!r}"
 
 
-def _hint(key: str, section: Location) -> str:
-    """Return a suggestion for an unknown key: a near name here, or the section it belongs to."""
-    near = get_close_matches(key, list(_fields(section)), n=1)
-    if near:
-        return f"; did you mean '{near[0]}'?"
-    homes = [name for name in Recipe.model_fields if key in _fields((name,))]
-    return f"; it belongs to section '{homes[0]}'" if homes else ""
+def _suggestion(key: str, section: Location) -> str:
+    """Return a suggestion for an unknown key: a similar key, or the section it belongs to."""
+    similar = get_close_matches(key, list(_fields(section)), n=1)
+    if similar:
+        return f"; did you mean '{similar[0]}'?"
+    owners = [name for name in Recipe.model_fields if key in _fields((name,))]
+    return f"; it belongs to section '{owners[0]}'" if owners else ""
 
 
 def _fields(section: Location) -> dict[str, FieldInfo]:
-    """Return the fields below a location, all variants together for unions."""
+    """Return the fields of the section at a location; a union gives the fields of all variants."""
     models: list[type[BaseModel]] = [Recipe]
     for part in section:
         models = [
@@ -196,13 +206,13 @@ def _fields(section: Location) -> dict[str, FieldInfo]:
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401
-    """Return the section models inside a type annotation."""
+    """Return the section classes inside a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for inner in get_args(annotation) for model in _models_in(inner)]
 
 
 def _data_models() -> list[str]:
-    """Return the values of `data.type`."""
+    """Return the allowed values of `data.type`."""
     models = _models_in(Recipe.model_fields["data"].annotation)
     return [str(model.model_fields["type"].default) for model in models]

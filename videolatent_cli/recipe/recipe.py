@@ -1,4 +1,4 @@
-"""The recipe as a whole, and the rules that hold between its sections."""
+"""The complete recipe, and the rules between its sections."""
 
 from typing import Literal, Self
 
@@ -9,24 +9,24 @@ from videolatent_cli.recipe.schema import Backbone, Cache, Latent, Loss, Trainin
 
 
 class Recipe(Section):
-    """A run, completely: the same recipe and the same data give the same model."""
+    """Full description of a run: the same recipe and the same data give the same model."""
 
     version: Literal[1]
-    """Version of this file format."""
+    """Version of the recipe file format; always 1."""
     data: Data
-    """What is learned from."""
+    """Training and evaluation data."""
     video: Video = Video()
-    """Which frames the model sees."""
+    """Frames that the model sees of each video."""
     backbone: Backbone = Backbone()
-    """The pretrained model."""
+    """Pretrained multimodal language model."""
     latent: Latent | None = Latent()
-    """The latent module; null: none."""
+    """Latent injection module; null: plain fine-tuning without latents."""
     loss: Loss = Loss()
-    """The objectives."""
+    """Weights of the objectives."""
     training: Training = Training()
-    """Optimisation."""
+    """Optimisation settings."""
     cache: Cache = Cache()
-    """What is kept of each video."""
+    """Cache of encoded videos."""
 
     @property
     def writes_rationale(self) -> bool:
@@ -35,7 +35,7 @@ class Recipe(Section):
 
     @property
     def visible(self) -> Visible:
-        """What the model sees of each video."""
+        """Part of each video that the model sees, as `data.visible` sets it."""
         return self.data.visible if isinstance(self.data, MediaData) else "video"
 
     @model_validator(mode="after")
@@ -47,13 +47,13 @@ class Recipe(Section):
 
 
 def conflicts(recipe: Recipe) -> list[str]:
-    """Return what is wrong with a recipe whose sections are valid each, and what to do."""
-    rules = (*_between_sections(recipe), *_of_training(recipe))
-    return [text for wrong, text in rules if wrong]
+    """Return one message per contradiction between sections that are valid on their own."""
+    rules = (*_section_rules(recipe), *_training_rules(recipe))
+    return [message for violated, message in rules if violated]
 
 
-def _between_sections(recipe: Recipe) -> list[tuple[bool, str]]:
-    """Return (is it so, what is wrong) for rules across sections."""
+def _section_rules(recipe: Recipe) -> list[tuple[bool, str]]:
+    """Return (violated, message) for each rule between sections."""
     rollout = recipe.latent is not None and recipe.latent.num_blocks > 0
     stream = recipe.data.type == "eventworld_stream"
     quantized = recipe.backbone.quantization != "none"
@@ -110,17 +110,18 @@ def _between_sections(recipe: Recipe) -> list[tuple[bool, str]]:
     ]
 
 
-def _of_training(recipe: Recipe) -> list[tuple[bool, str]]:
-    """Return the same for rules about the way of training."""
+def _training_rules(recipe: Recipe) -> list[tuple[bool, str]]:
+    """Return (violated, message) for each rule about the `training` section."""
     return [
         (
             recipe.training.tokens_per_batch is not None and recipe.cache.tier == "none",
-            "training.tokens_per_batch is set, but cache.tier none knows no lengths; change it",
+            "training.tokens_per_batch is set, but with cache.tier none the lengths of videos are "
+            "unknown; set cache.tier to features or frames",
         ),
         (
             recipe.training.tokens_per_batch is not None and recipe.training.videos_per_batch > 1,
             f"training.videos_per_batch is {recipe.training.videos_per_batch}, but "
-            "tokens_per_batch decides; set one of them",
+            "training.tokens_per_batch is set too; set one of them",
         ),
         (
             recipe.training.shard_weights and recipe.training.optimizer == "muon",

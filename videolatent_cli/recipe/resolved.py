@@ -1,4 +1,4 @@
-"""The resolved recipe, its hash, and the provenance of a run."""
+"""Resolved recipes, their hashes, and the provenance of a run."""
 
 import hashlib
 import json
@@ -17,17 +17,17 @@ from videolatent_cli.recipe.data_schema import Section
 from videolatent_cli.recipe.recipe import Recipe
 
 _EARLIER_VISIBLE = {"ends": "endpoints", "nothing": "none"}
-"""Values of `data.visible` by their names before version 0.1.0, when it was `data.seen`."""
+"""Current value of `data.visible` for each value of `data.seen`, its name before version 0.1.0."""
 _PACKAGES = ("torch", "transformers", "peft", "lancedb", "pyarrow", "av", "imageio-ffmpeg", "numpy")
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
-    """Return every value of the recipe, defaults included, as plain JSON values."""
+    """Return all values of a recipe, defaults included, as plain JSON values."""
     return recipe.model_dump(mode="json")
 
 
 def digest(value: object, length: int = 12) -> str:
-    """Return the first hexadecimal digits of the SHA-256 of a JSON value or section."""
+    """Return the first `length` hexadecimal digits of the SHA-256 of a JSON value or section."""
     if isinstance(value, Section):
         value = value.model_dump(mode="json")
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -35,14 +35,14 @@ def digest(value: object, length: int = 12) -> str:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Return 12 hexadecimal digits that change with any value of the recipe."""
+    """Return a hash of 12 hexadecimal digits over all values of the recipe."""
     return digest(resolved(recipe))
 
 
 def stored_recipe(values: dict[str, Any]) -> Recipe:
-    """Return the recipe of resolved values that this version or an earlier one wrote.
+    """Return the recipe of resolved values that this or an earlier version stored.
 
-    Fields that the earlier version lacked get their defaults; renamed ones keep their values.
+    Fields that the earlier version lacked get their defaults; renamed fields keep their values.
     """
     data = dict(values["data"])
     if "seen" in data:
@@ -52,7 +52,7 @@ def stored_recipe(values: dict[str, Any]) -> Recipe:
 
 
 def is_same(recipe: Recipe, stored: dict[str, Any]) -> bool:
-    """Whether `stored` are the resolved values of this recipe."""
+    """Whether `stored` holds the resolved values of this recipe."""
     try:
         return stored_recipe(stored) == recipe
     except (KeyError, ValidationError):
@@ -60,7 +60,7 @@ def is_same(recipe: Recipe, stored: dict[str, Any]) -> bool:
 
 
 def provenance(recipe: Recipe, overrides: list[str], data_fingerprint: str) -> dict[str, Any]:
-    """Return where a run comes from: start, versions, git, overrides, seed, data."""
+    """Return the origin of a run: start time, versions, git commit, overrides, seed and data."""
     return {
         "schema": "vl.provenance/1",
         "started": datetime.now(UTC).isoformat(),
@@ -78,7 +78,7 @@ def provenance(recipe: Recipe, overrides: list[str], data_fingerprint: str) -> d
 
 
 def _version(package: str) -> str | None:
-    """Return an installed version, None where the package is not installed."""
+    """Return the installed version of a package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -86,7 +86,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the working folder, None outside a repository."""
+    """Return the git commit of the working folder; None outside a repository."""
     command = ["git", "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
@@ -96,7 +96,7 @@ def _git_commit() -> str | None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file under a temporary name, then rename it."""
+    """Write a JSON file; it gets its name when it is complete."""
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(path)

@@ -1,1 +1,1 @@
-"""How a command runs on a machine: logs, locks, interruption, progress, worker processes."""
+"""Running a command on a machine: logs, locks, interruption, progress, worker processes."""

@@ -1,4 +1,4 @@
-"""Work on files in processes of their own: a decoder that crashes or hangs costs one file."""
+"""Worker processes for single files: a decoder that crashes or hangs costs only that file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
 _GRACE_SECONDS = 10.0
-"""What a process gets on top, so that ffmpeg's own time limit ends ffmpeg first."""
+"""Extra time for the worker process, so that ffmpeg's own time limit ends ffmpeg first."""
 _MEMORY_BYTES = 8 << 30
+"""Memory limit of a worker process, and of the ffmpeg that it starts."""
 
 
 class Isolation:
-    """A pool of spawned processes with a time limit and a memory limit for each file."""
+    """Pool of spawned processes with a time limit per file and a memory limit per process."""
 
     def __init__(self, jobs: int, timeout_seconds: float) -> None:
         self._seconds = timeout_seconds + _GRACE_SECONDS
@@ -49,10 +50,10 @@ class Isolation:
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Result:
-        """Return what a function makes of a file.
+        """Return the result of a function, called with a file in a worker process.
 
         Raises:
-            VideoError: Its own, or where it takes too long, too much memory, or crashes.
+            VideoError: If the function raises it, takes too long or too much memory, or crashes.
         """
         future = self._pool.schedule(function, [path, *args], kwargs, timeout=self._seconds)
         try:
@@ -74,5 +75,5 @@ class Isolation:
 
 
 def _limit_memory(size: int) -> None:
-    """Limit the address space of this process and of the ffmpeg that it starts."""
+    """Limit the address space of this process and of the processes that it starts."""
     resource.setrlimit(resource.RLIMIT_AS, (size, size))

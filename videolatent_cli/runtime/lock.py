@@ -1,4 +1,4 @@
-"""One process at a time: the lock of a writer."""
+"""File locks: only one process at a time writes a folder or file."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def locked(path: Path, refusal: str, timeout_seconds: float = 0) -> Iterator[None]:
-    """Hold the lock file of a path; the folder is made if it is missing.
+    """Hold a file lock; its folder is created if it is missing.
 
     Args:
-        path: The lock file. It stays: removing it would let two processes hold it.
-        refusal: What the error says.
-        timeout_seconds: How long to wait for another process; -1: for ever.
+        path: Lock file. It is never removed: two processes could then hold the lock.
+        refusal: Message of the error if another process holds the lock.
+        timeout_seconds: Longest time to wait for the lock (s); 0: do not wait; -1: no limit.
 
     Raises:
-        ResourceError: Where another process holds it.
+        ResourceError: If another process still holds the lock after that time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)

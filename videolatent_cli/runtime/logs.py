@@ -1,4 +1,4 @@
-"""Logging: loguru to stderr, and into a file of the run."""
+"""Logging with loguru: to stderr, and to a file of the run."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _LONG = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {name}:{line} {message}"
 def configure_logging(
     verbosity: int = 0, file: Path | None = None, color: bool | None = None
 ) -> None:
-    """Send the log to stderr, and to a file where one is named.
+    """Send the log to stderr, and optionally to a file too.
 
     Args:
-        verbosity: -1 warnings only, 0 normal, 1 and more debug.
-        file: Gets every line, debug included.
-        color: None: only on a terminal.
+        verbosity: -1: warnings only; 0: normal; 1 or more: debug.
+        file: File that receives every line, debug lines included; None: no file.
+        color: Whether to use colours on stderr; None: only on a terminal.
     """
     level = {-1: "WARNING", 0: "INFO"}.get(verbosity, "DEBUG")
-    # bitsandbytes warns, when it is imported, of a kernel that no model here uses.
+    # On import, bitsandbytes warns about a kernel that no model here uses.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     logger.remove()
     logger.add(_to_stderr, level=level, format=_SHORT, colorize=color)
@@ -38,13 +38,13 @@ def configure_logging(
 
 
 def _to_stderr(line: str) -> None:
-    """Write a line; the stream is looked up each time, so that a replaced one is honoured."""
+    """Write a line to the current `sys.stderr`, which tests and progress bars may replace."""
     sys.stderr.write(line)
 
 
 @contextmanager
 def log_file(file: Path) -> Iterator[None]:
-    """Also write every line to a file, debug included."""
+    """Write every line, debug lines included, to a file too."""
     file.parent.mkdir(parents=True, exist_ok=True)
     sink = logger.add(file, level="DEBUG", format=_LONG)
     try:

@@ -1,4 +1,4 @@
-"""Where a command runs: the settings that never belong in a recipe."""
+"""Machine settings of a command; they are flags and never part of a recipe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Machine:
-    """Folder of caches and torch device of one command."""
+    """Cache folder and torch device of one command."""
 
     cache_dir: Path = Path("cache")
-    """Folder that holds the feature cache and rendered EventWorld files."""
+    """Folder of the feature cache and of rendered EventWorld videos."""
     device: str = "auto"
-    """A torch device such as `cpu` or `cuda:1`; `auto` is the GPU if there is one."""
+    """Torch device, such as `cpu` or `cuda:1`; `auto` is the GPU if there is one."""

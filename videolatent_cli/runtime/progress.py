@@ -1,11 +1,11 @@
-"""How long commands say how far they are."""
+"""Progress callback of long commands."""
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is done, how many are done, and how many there are."""
+"""Function that is called with the name of the work, the number of items done, and their total."""
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """Say nothing."""
+    """Report nothing: the default progress callback."""
     del what, done, total

@@ -1,4 +1,4 @@
-"""LanceDB tables: they know arrows and bytes, not models."""
+"""Tables in LanceDB: the feature cache and libraries. They store arrays and know no models."""
 
 from videolatent_cli.store.feature_rows import CachedVideo, cache_key
 from videolatent_cli.store.features import CacheReport, FeatureCache

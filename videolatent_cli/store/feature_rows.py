@@ -1,4 +1,4 @@
-"""Rows of the feature cache: their columns, and their way to and from Arrow."""
+"""Rows of the feature cache: their columns, and conversion to and from Arrow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 def cache_key(
     content_id: str, window: tuple[float | None, float | None], sampling_hash: str, fingerprint: str
 ) -> str:
-    """Return 32 hexadecimal digits for (content, part of the video, contract, encoder)."""
+    """Return the key of a row: a hash of content, part of the video, sampling and encoder.
+
+    Args:
+        content_id: Content of the video file.
+        window: Start and end of the part (s); None: start or end of the video.
+        sampling_hash: Hash of the sampling contract.
+        fingerprint: Fingerprint of the encoder, or the name of the tier for frames.
+    """
     return digest([content_id, list(window), sampling_hash, fingerprint], 32)
 
 
@@ -43,58 +50,67 @@ SCHEMA = pa.schema(
 )
 PLAIN_COLUMNS = list(SCHEMA.names)
 _READ_BYTES = 2 << 20
-"""What is read of a payload at a time; the fastest of 0.25 to 8 MB."""
+"""Bytes of a payload per read; the fastest of the sizes from 0.25 to 8 MB."""
 
 
 @dataclass(frozen=True)
 class CachedVideo:
-    """What the cache keeps of one video: features or frames, with where they come from."""
+    """Row of the cache: the features or frames of one video or part, and their origin."""
 
     key: str
+    """Key of the row, as made by `cache_key`."""
     content_id: str
+    """Content of the video file."""
     sampling_hash: str
+    """Hash of the sampling contract."""
     fingerprint: str
-    """Backbone fingerprint, or the name of the tier for frames."""
+    """Fingerprint of the encoder, or the name of the tier for frames."""
     source: str
-    """File name when it was encoded; only for people to read."""
+    """File name at the time of encoding; informative only."""
     dtype: str
-    """Type of the values; `bfloat16` is kept as uint16."""
+    """Data type of the values; `bfloat16` is stored as uint16, since numpy lacks it."""
     grid: tuple[int, ...]
+    """Numbers of frame groups, rows and columns of visual tokens; empty for frames."""
     pts_seconds: NDArray[np.float64]
+    """Presentation times (s), shape (frame,)."""
     group_seconds: NDArray[np.float64]
+    """Times of the frame groups (s), shape (group,); empty for frames."""
     array: NDArray[Any]
+    """Features, or frames of shape (frame, height, width, 3)."""
 
 
 def raw_bytes(array: NDArray[Any]) -> memoryview:
-    """Return the bytes of an array, without a copy where it is contiguous."""
+    """Return the bytes of an array; a contiguous array is not copied."""
     return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def stored_type(name: str) -> np.dtype[Any]:
-    """Return the type that values are stored as."""
+    """Return the numpy type that stores values of a data type."""
     return np.dtype(np.uint16 if name == "bfloat16" else name)
 
 
 def as_videos(rows: list[dict[str, Any]], payloads: Sequence[BlobFile]) -> list[CachedVideo]:
-    """Return rows with their payloads, read straight into one block for each shape.
+    """Return rows with their payloads.
+
+    Rows of one data type and shape share one block of memory, which payloads are read into.
 
     Raises:
-        ResourceError: For a payload of another size than the values.
+        ResourceError: If the size of a payload does not fit its shape.
     """
-    blocks: dict[tuple[Any, ...], list[int]] = {}
-    for place, row in enumerate(rows):
-        blocks.setdefault((row["dtype"], *row["shape"]), []).append(place)
+    indices_by_shape: dict[tuple[Any, ...], list[int]] = {}
+    for index, row in enumerate(rows):
+        indices_by_shape.setdefault((row["dtype"], *row["shape"]), []).append(index)
     arrays: dict[int, NDArray[Any]] = {}
-    for (dtype, *shape), places in blocks.items():
-        block = np.empty((len(places), *shape), stored_type(dtype))
-        for target, place in zip(block, places, strict=True):
-            if payloads[place].size() != target.nbytes:
+    for (dtype, *shape), indices in indices_by_shape.items():
+        block = np.empty((len(indices), *shape), stored_type(dtype))
+        for target, index in zip(block, indices, strict=True):
+            if payloads[index].size() != target.nbytes:
                 raise ResourceError(
-                    f"{rows[place]['key']}: its payload in the feature cache has "
-                    f"{payloads[place].size()} of {target.nbytes} bytes; run 'vl cache verify'"
+                    f"{rows[index]['key']}: its payload in the feature cache has "
+                    f"{payloads[index].size()} of {target.nbytes} bytes; run 'vl cache verify'"
                 )
-            _fill(target, payloads[place])
-            arrays[place] = target
+            _fill(target, payloads[index])
+            arrays[index] = target
     return [
         CachedVideo(
             key=row["key"],
@@ -106,14 +122,14 @@ def as_videos(rows: list[dict[str, Any]], payloads: Sequence[BlobFile]) -> list[
             grid=tuple(row["grid"]),
             pts_seconds=np.array(row["pts_seconds"]),
             group_seconds=np.array(row["group_seconds"]),
-            array=arrays[place],
+            array=arrays[index],
         )
-        for place, row in enumerate(rows)
+        for index, row in enumerate(rows)
     ]
 
 
 def _fill(array: NDArray[Any], payload: BlobFile) -> None:
-    """Read a payload into an array, by parts, so that the memory of one serves for the next."""
+    """Read a payload into an array in parts, so that only one part is in memory twice."""
     raw = raw_bytes(array)
     for start in range(0, len(raw), _READ_BYTES):
         part = raw[start : start + _READ_BYTES]
@@ -121,7 +137,7 @@ def _fill(array: NDArray[Any], payload: BlobFile) -> None:
 
 
 def as_table(videos: Sequence[CachedVideo], blob_column: str) -> pa.Table:
-    """Return videos as an Arrow table, their payloads in `blob_column`."""
+    """Return videos as an Arrow table, with the payloads in `blob_column`."""
     payload = [raw_bytes(video.array) for video in videos]
     columns: dict[str, Any] = {
         "key": [v.key for v in videos],

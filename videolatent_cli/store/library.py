@@ -1,4 +1,4 @@
-"""A library: what is known of many videos, in LanceDB."""
+"""Library: an index of many video files and their segments, stored in LanceDB."""
 
 from __future__ import annotations
 
@@ -41,36 +41,40 @@ DATABASE, MANIFEST = "library.lancedb", "library.json"
 
 
 def writing(folder: Path, *, wait: bool = False) -> AbstractContextManager[None]:
-    """Hold the lock of a library's writer; the folder is made if it is missing.
+    """Return the writer's lock of a library as a context manager; it creates a missing folder.
 
-    Choice: an object store has no locks, so the lock of a library there holds on this machine only.
+    Choice: an object store has no locks. The lock of a library there is a local file, so it works
+    between processes of this machine only.
 
     Args:
-        folder: Where the library is, or will be.
-        wait: Wait for another writer in place of giving up.
+        folder: Folder of the library, which need not exist yet.
+        wait: Whether to wait for another writer instead of raising an error.
 
     Raises:
-        ResourceError: Where another process holds it.
+        ResourceError: If another process holds the lock.
     """
-    refusal = f"{folder}: another process writes this library; wait for it to end, or use --wait"
+    refusal = (
+        f"{folder}: another process is writing this library; wait until it ends, or use --wait"
+    )
     if isinstance(folder, Path):
         lock = folder / ".writer.lock"
     else:
         lock = Path(tempfile.gettempdir()) / f"videolatent-{digest(str(folder), 16)}.lock"
-        logger.info("{}: nothing keeps other machines from writing this library", folder)
+        logger.info("{}: locked on this machine only; do not write from other machines", folder)
     return locked(lock, refusal, -1 if wait else 0)
 
 
 class Library:
-    """Tables of files and segments in a folder; one process writes at a time, any number reads.
+    """Tables of files and segments in a folder.
 
-    The folder may lie in an object store: a path of universal-pathlib, which does what is needed of
-    a `Path` here.
+    One process at a time writes, any number of processes read. The folder can be in an object
+    store: it is then a path of universal-pathlib, which has the methods of `Path` used here.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
+        # An interval of 0: every read sees the latest commit of any process.
         self._database = lancedb.connect(
             str(folder / DATABASE), read_consistency_interval=timedelta(0)
         )
@@ -80,67 +84,74 @@ class Library:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Whether a folder holds a library, of any layout.
+        """Whether a folder contains a library, of any layout.
 
         Raises:
-            SetupError: Where an object store cannot be reached.
+            SetupError: If an object store cannot be reached.
         """
         try:
             return (folder / MANIFEST).exists()
         except Exception as error:
+            # Each object store has its own error classes; on disk an error is a bug.
             if isinstance(folder, Path):
                 raise
             raise SetupError(
-                f"{folder}: the object store cannot be reached ({error}); look at its address and "
-                "at your credentials"
+                f"{folder}: the object store cannot be reached ({error}); check its address and "
+                "your credentials"
             ) from None
 
     @classmethod
     def open(cls, folder: Path) -> Library:
-        """Return a library that is there.
+        """Return the library of a folder.
 
         Raises:
-            DataError: Where there is none.
-            IncompatibleError: Where this program cannot read it.
+            DataError: If the folder contains no library.
+            IncompatibleError: If the library has another layout.
         """
         if not cls.exists(folder):
-            raise DataError(f"{folder}: holds no library; make one with: vl index FOLDER")
+            raise DataError(f"{folder}: contains no library; make one with: vl index FOLDER")
         return cls(folder, Manifest.read(folder / MANIFEST))
 
     @classmethod
     def create(cls, folder: Path, manifest: Manifest) -> Library:
-        """Return a new, empty library; the caller holds the lock."""
+        """Create an empty library and return it; the caller holds the lock."""
         manifest.write(folder / MANIFEST)
         return cls(folder, manifest)
 
     def check(self, **wanted: str) -> None:
-        """Check values of the manifest by name.
+        """Check fields of the manifest, given by name.
 
         Raises:
-            IncompatibleError: Where the library was made with others.
+            IncompatibleError: If the library has another value for a field.
         """
         for name, value in wanted.items():
-            made = getattr(self.manifest, name) or "none"
-            if made != value:
+            stored = getattr(self.manifest, name) or "none"
+            if stored != value:
                 raise IncompatibleError(
-                    f"{self.folder}: was made with {name} {made}, now it would be {value}; make "
-                    f"another with: {self._again(wanted)}"
+                    f"{self.folder}: was made with {name} {stored}, got {value}; "
+                    f"make a second library with: {self._index_command(wanted)}"
                 )
 
-    def _again(self, wanted: dict[str, str]) -> str:
-        """Return the command that makes this library anew, in a folder of its own."""
+    def _index_command(self, wanted: dict[str, str]) -> str:
+        """Return the command that indexes the same folders with other values, into a new folder."""
         options = asdict(self.manifest) | wanted
-        named = {
+        flags = {
             "library": f"{self.folder}-2",
             "segments": options["segments"],
             "embedder": options["embedder_spec"],
             "speech": options["speech"],
         }
-        given = [part for name, value in named.items() if value for part in (f"--{name}", value)]
-        return shlex.join(["vl", "index", *self.manifest.roots, *given])
+        arguments = [
+            part for name, value in flags.items() if value for part in (f"--{name}", value)
+        ]
+        return shlex.join(["vl", "index", *self.manifest.roots, *arguments])
 
     def _table(self, name: str, schema: Any) -> Any:  # noqa: ANN401 - lancedb's table
-        """Return a table; an empty one where it is missing."""
+        """Return a table; an empty one is created if it is missing.
+
+        Raises:
+            IncompatibleError: If the table lacks columns.
+        """
         table = self._database.create_table(name, schema=schema, exist_ok=True)
         missing = set(schema.names) - set(table.schema.names)
         if missing:
@@ -151,19 +162,19 @@ class Library:
         return table
 
     def files(self) -> list[FileRow]:
-        """Return all files, by path."""
+        """Return all files, sorted by root and path."""
         rows = [as_file(row) for row in self._files.to_arrow().to_pylist()]
         return sorted(rows, key=lambda row: (row.root, row.raw_path))
 
     def path(self, file: FileRow) -> Path:
-        """Return where a file lies."""
+        """Return the path of a file, with its root."""
         return Path(self.manifest.roots[file.root]) / file.relative
 
     def keys_where(self, condition: str) -> set[str]:
-        """Return the keys of the files that an SQL condition on their columns holds for.
+        """Return the keys of the files for which an SQL condition on their columns is true.
 
         Raises:
-            UsageError: Where LanceDB cannot read the condition.
+            UsageError: If LanceDB cannot read the condition.
         """
         try:
             rows = self._files.search().where(condition).select(["key"]).limit(None).to_arrow()
@@ -176,16 +187,16 @@ class Library:
         return set(rows["key"].to_pylist())
 
     def set_roots(self, roots: tuple[str, ...]) -> None:
-        """Say below which folders the files lie; the caller holds the lock."""
+        """Store the folders that contain the files; the caller holds the lock."""
         if roots != self.manifest.roots:
             self.manifest = replace(self.manifest, roots=roots)
             self.manifest.write(self.folder / MANIFEST)
 
     def move_root(self, old: str, new: Path) -> None:
-        """Say that a root now lies elsewhere; the caller holds the lock.
+        """Replace the path of a root whose folder has moved; the caller holds the lock.
 
         Raises:
-            DataError: Where no root has the old name.
+            DataError: If no root has the old path.
         """
         roots = self.manifest.roots
         if old not in roots:
@@ -193,55 +204,59 @@ class Library:
         self.set_roots(tuple(str(new) if root == old else root for root in roots))
 
     def put_files(self, rows: Sequence[FileRow]) -> None:
-        """Add files, or replace those that are there, in one commit; the caller holds the lock."""
+        """Add files or overwrite those with the same key; the caller holds the lock."""
         if rows:
             merge = self._files.merge_insert("key")
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             merge.execute(files_table(rows))
 
     def remove_files(self, rows: Sequence[FileRow]) -> None:
-        """Forget files, and the segments that no other file shows; the caller holds the lock."""
+        """Delete files, and segments that belong to no other file; the caller holds the lock."""
         delete(self._files, "key", [row.key for row in rows])
         self.sweep()
 
     def sweep(self) -> None:
-        """Forget segments of no file: a writer was killed before it wrote the file's row."""
+        """Delete segments that belong to no file; the caller holds the lock.
+
+        A writer that is killed between writing segments and their file leaves such segments.
+        """
         self.segments.remove(self.segments.contents() - {row.content_id for row in self.files()})
 
     def finish(self) -> None:
-        """Sweep, bring indices up to date and compact; the caller holds the lock."""
+        """Sweep, update the search indices and compact the tables; the caller holds the lock."""
         self.sweep()
         self.segments.finish()
         compact(self._files)
 
     def problems(self) -> list[str]:
-        """Return what does not fit together, one line each; empty for a sound library."""
+        """Return the inconsistencies of the library, one line each; empty if there are none."""
         files = self.files()
         counts = Counter(row.key for row in files)
-        found = [f"file {row.path}: stands there twice" for row in files if counts[row.key] > 1]
+        problems = [f"file {row.path}: has duplicate rows" for row in files if counts[row.key] > 1]
         rows = self.segments.columns("key", "content_id")
         segment_keys = rows["key"].to_pylist()
         doubled = len(segment_keys) - len(set(segment_keys))
         if doubled:
-            found.append(f"segments: {doubled} stand there twice")
-        shown = {row.content_id for row in files}
+            problems.append(f"segments: {doubled} duplicate rows")
+        file_contents = {row.content_id for row in files}
         contents = set(rows["content_id"].to_pylist())
-        found += [f"segments of {one}: belong to no file" for one in sorted(contents - shown)]
-        return found + [
+        orphans = sorted(contents - file_contents)
+        problems += [f"segments of {content}: belong to no file" for content in orphans]
+        return problems + [
             f"file {row.path}: is indexed but has no segment"
             for row in files
             if row.state == "indexed" and row.content_id not in contents
         ]
 
     def export(self) -> pa.Table:
-        """Return all segments with the files that show them, vectors and pictures included."""
+        """Return all segments with vectors and thumbnails, and a column `videos` of their files."""
         paths: dict[str, list[str]] = {}
         for row in self.files():
             paths.setdefault(row.content_id, []).append(printable(self.path(row)))
         table = self.segments.everything()
-        shown = [paths.get(one, []) for one in table["content_id"].to_pylist()]
-        return table.append_column("videos", pa.array(shown, pa.list_(pa.string())))
+        videos = [paths.get(content, []) for content in table["content_id"].to_pylist()]
+        return table.append_column("videos", pa.array(videos, pa.list_(pa.string())))
 
     def size_bytes(self) -> int:
-        """Return the bytes on disk, features not counted: they are in the feature cache."""
+        """Return the size on disk (bytes), without features, which are in the feature cache."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())

@@ -1,4 +1,4 @@
-"""What a library keeps: its manifest, one row a file, one row a segment."""
+"""Contents of a library: its manifest, one row per file, one row per segment."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 
 VERSION = 3
-"""Of the layout: a newer library is refused, an older one is brought up to date."""
+"""Version of the library layout. Newer libraries are refused, older ones are migrated."""
 
 State = Literal["pending", "indexed", "failed", "vanished"]
-"""Choice: a file goes from pending to indexed, or failed, in one commit, so that no state between
-them is ever seen; that its features are there is what the feature cache knows."""
+"""State of a file in a library.
+
+Choice: a file changes from pending to indexed or failed in one commit, so there is no state between
+them. Only the feature cache knows whether the features of a file are stored.
+"""
 
 FILES = pa.schema(
     [
@@ -46,7 +49,7 @@ FILES = pa.schema(
 
 
 def segments_schema(dim: int) -> pa.Schema:
-    """Return the columns of the segments of an embedder."""
+    """Return the columns of the segments table, for search vectors of length `dim`."""
     return pa.schema(
         [
             pa.field("key", pa.string(), nullable=False),
@@ -65,109 +68,116 @@ def segments_schema(dim: int) -> pa.Schema:
 
 @dataclass(frozen=True)
 class FileRow:
-    """One file below one of the library's roots."""
+    """File row: a video file below one of the roots of the library."""
 
     root: int
     """Index of the root in the manifest."""
     raw_path: bytes
-    """Path below the root, as the file system has it."""
+    """Path relative to the root, in the bytes of the file system."""
     size_bytes: int
     modified_ns: int
+    """Modification time; with the size it shows whether the file has changed."""
     state: State
     content_id: str = ""
+    """Content of the file; empty as long as the file has not been read."""
     duration_seconds: float = 0.0
     reason: str = ""
-    """What is wrong with a file that failed."""
+    """Error message of a failed file; empty otherwise."""
     subtitles_digest: str = ""
-    """Digest of the subtitle files that lie beside it; empty without any."""
+    """Digest of the subtitle files in the same folder; empty if there are none."""
     notes: str = ""
-    """What the user says of the file, a JSON object; empty without any."""
+    """Notes of the user on the file, a JSON object; empty if there are none."""
 
     @property
     def path(self) -> str:
-        """The path below the root as text; bytes that are no UTF-8 are escaped."""
+        """Path relative to the root, as printable text: non-UTF-8 bytes are escaped."""
         return printable(self.relative)
 
     @property
     def key(self) -> str:
-        """What names the row."""
+        """Key of the row: a hash of root and path."""
         return digest([self.root, self.raw_path.hex()], 32)
 
     @property
     def relative(self) -> Path:
-        """The path below the root, to open it."""
+        """Path relative to the root, for opening the file."""
         return Path(os.fsdecode(self.raw_path))
 
 
 @dataclass(frozen=True)
 class SegmentRow:
-    """A part of one content; copies of a file share it."""
+    """Segment row: a part of one content; all copies of a file share its segments."""
 
     content_id: str
     start_seconds: float
     end_seconds: float
     is_whole_video: bool
-    """Whether it is all of the video: its features are then those of the whole video."""
+    """Whether the segment is the whole video; it then uses the cached features of the video."""
     description: str
-    """What the model sees in it."""
+    """Description of the segment, written by the backbone."""
     transcript: str
-    """Its subtitles."""
+    """Speech in the segment: its subtitles, or recognised speech."""
     text: str
-    """All that is searched by words."""
+    """Text for the search by words: description, transcript, file names and notes."""
     vector: NDArray[np.float32]
-    """Unit length."""
+    """Search vector of unit length, shape (dim,)."""
     thumbnail: bytes | None = None
-    """JPEG; None where the video was cached before, and so not decoded again."""
+    """JPEG bytes; None if the features were cached already, so that nothing was decoded."""
 
     @property
     def window(self) -> tuple[float | None, float | None]:
-        """The part as a clip's window."""
+        """Start and end of the segment (s) as the window of a clip."""
         return (None, None) if self.is_whole_video else (self.start_seconds, self.end_seconds)
 
     @property
     def key(self) -> str:
-        """What names the row."""
+        """Key of the row: a hash of content, start and end."""
         return digest([self.content_id, self.start_seconds, self.end_seconds], 32)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a whole library agrees on, and where its files lie."""
+    """Manifest: settings that all rows of a library share, and the folders of its files."""
 
     sampling: str
     """Hash of the sampling contract."""
     fingerprint: str
-    """Of what makes the features."""
+    """Fingerprint of the encoder of the features."""
     segments: str
-    """How videos are cut, such as `fixed:10s`."""
+    """Rule that cuts videos into segments, such as `fixed:10s`."""
     descriptions: str
-    """What is asked of which backbone to describe a segment."""
+    """Backbone and prompts that describe segments."""
     embedder: str
-    """What makes the search vectors; changes with the files of its model."""
+    """Identity of the embedder of search vectors; it changes with the files of its model."""
     embedder_spec: str
-    """How it is named on the command line."""
+    """Value of `--embedder` that selects this embedder."""
     dim: int
     """Length of the search vectors."""
     model: dict[str, str]
-    """Backbone and run that the contract comes from, for people."""
+    """Backbone and run that the library was made with; informative only."""
     speech: str = ""
-    """Folder of what writes down what is said; empty: subtitles only."""
+    """Folder of the speech recognition model; empty: subtitles only."""
     roots: tuple[str, ...] = ()
+    """Folders that contain the files; `FileRow.root` is an index of this."""
     version: int = VERSION
+    """Version of the layout."""
 
     @property
     def files_table(self) -> str:
-        """Name of the files' table."""
+        """Name of the files table."""
         return f"files_{self.version}"
 
     @property
     def segments_table(self) -> str:
-        """Name of the segments' table."""
+        """Name of the segments table; it differs for segments that were made in another way."""
         made_by = [self.embedder, self.descriptions, self.sampling, self.segments]
         return f"segments_{digest([*made_by, self.version])}"
 
     def write(self, path: Path) -> None:
-        """Write the manifest as a whole: object stores do, on disk a temporary name is renamed."""
+        """Write the manifest in one step, so that no reader sees a part of it.
+
+        An object store writes in one step itself; on disk a temporary file is renamed.
+        """
         text = json.dumps({"schema": "vl.library/1", **asdict(self)}, indent=2)
         if not isinstance(path, Path):
             path.write_text(text, encoding="utf-8")
@@ -181,63 +191,64 @@ class Manifest:
         """Return the manifest of a library.
 
         Raises:
-            IncompatibleError: Where another program wrote it, or where it cannot be read.
+            IncompatibleError: If the layout is not the current one, or the file is no manifest.
         """
         stored = read_manifest(path)
         version = stored["version"]
         if version > VERSION:
             raise IncompatibleError(
-                f"{path}: has layout {version}, this program knows {VERSION}; update videolatent"
+                f"{path}: has layout {version}, this version reads {VERSION}; "
+                "update videolatent-cli"
             )
         if version < VERSION:
             raise IncompatibleError(
-                f"{path}: has layout {version}, this program reads {VERSION}; bring it up to date "
+                f"{path}: has layout {version}, this version reads {VERSION}; update the library "
                 f"with: vl library migrate -L {path.parent}"
             )
         return cls.of(stored)
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Manifest:
-        """Return a manifest from its JSON document."""
-        known = {key: value for key, value in stored.items() if key != "schema"}
-        return cls(**known | {"roots": tuple(known["roots"])})
+        """Return the manifest of a JSON document of the current layout."""
+        fields = {key: value for key, value in stored.items() if key != "schema"}
+        return cls(**fields | {"roots": tuple(fields["roots"])})
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest of any layout as it is written.
+    """Return the JSON document of a manifest of any layout.
 
     Raises:
-        IncompatibleError: Where it is none.
+        IncompatibleError: If the file is no manifest.
     """
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         stored["version"] = int(stored["version"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IncompatibleError(
-            f"{path}: is no manifest of a library ({error}); index into another folder"
+            f"{path}: is not a library manifest ({error}); index into another folder"
         ) from None
     return stored
 
 
 def files_table(rows: Sequence[FileRow]) -> pa.Table:
-    """Return files as an Arrow table."""
+    """Return file rows as an Arrow table."""
     documents = [{"key": row.key, "path": row.path, **asdict(row)} for row in rows]
     return pa.Table.from_pylist(documents, schema=FILES)
 
 
 def as_file(row: dict[str, Any]) -> FileRow:
-    """Return a file from its columns."""
+    """Return a file row from its columns."""
     return FileRow(**{name: row[name] for name in FileRow.__dataclass_fields__})
 
 
 def segments_table(rows: Sequence[SegmentRow], dim: int) -> pa.Table:
-    """Return segments as an Arrow table."""
+    """Return segment rows as an Arrow table."""
     documents = [{"key": row.key, **vars(row), "vector": row.vector.tolist()} for row in rows]
     return pa.Table.from_pylist(documents, schema=segments_schema(dim))
 
 
 def as_segment(row: dict[str, Any]) -> SegmentRow:
-    """Return a segment from its columns; a column that was not read is empty."""
+    """Return a segment row from its columns; vector and thumbnail are empty if not read."""
     vector = np.array(row.get("vector", ()), np.float32)
     plain = {
         name: row[name]
@@ -249,8 +260,8 @@ def as_segment(row: dict[str, Any]) -> SegmentRow:
 
 @dataclass(frozen=True)
 class Hit:
-    """A segment that was found."""
+    """Search hit: a segment, and its near duplicates."""
 
     segment: SegmentRow
     near_duplicates: tuple[SegmentRow, ...] = field(default=())
-    """Further hits that show nearly the same."""
+    """Worse segments that show nearly the same, best first."""

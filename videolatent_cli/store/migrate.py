@@ -1,4 +1,4 @@
-"""Bring libraries of older layouts up to date: copy the tables, then replace the manifest."""
+"""Migration of libraries to the current layout: copy the tables, then replace the manifest."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _EARLIER_NAMES = {
     "is_whole_video": "whole",
     "subtitles_digest": "beside",
 }
-"""Column names of layout 3 and what layouts 1 and 2 called them."""
+"""Name in layouts 1 and 2 of each column that layout 3 has renamed."""
 
 
 def migrate(folder: Path) -> bool:
-    """Bring a library to the current layout; return whether there was anything to do.
+    """Convert a library to the current layout; return whether there was anything to do.
 
-    A kill at any moment leaves either the old library or the new one. The caller holds the lock.
+    A process killed at any moment leaves either the old library or the new one, since replacing
+    the manifest is one step. The caller holds the lock.
 
     Raises:
         IncompatibleError: If a newer program wrote the library.
@@ -41,7 +42,8 @@ def migrate(folder: Path) -> bool:
         return False
     manifest = _current(stored)
     database = lancedb.connect(str(folder / DATABASE))
-    new = (manifest.files_table, manifest.segments_table)  # half-made if an earlier run was killed
+    # Incomplete copies that a killed migration left have the new names: they are no sources.
+    new = (manifest.files_table, manifest.segments_table)
     old = [name for name in database.list_tables().tables if name not in new]
     files, segments = (next(n for n in old if n.startswith(part)) for part in ("files", "segments"))
     _copy(database, files, manifest.files_table, FILES)
@@ -53,9 +55,9 @@ def migrate(folder: Path) -> bool:
 
 
 def _current(stored: dict[str, Any]) -> Manifest:
-    """Return the manifest of an older layout as one of the current layout.
+    """Return the manifest of an older layout, converted to the current layout.
 
-    Layout 2 gave the embedder a name of its own; layout 3 renamed columns.
+    Layout 2 separated the embedder from the descriptions; layout 3 renamed columns.
     """
     if stored["version"] == 1:
         embedder, _, descriptions = stored["embedder"].partition(" of descriptions by ")
@@ -64,7 +66,7 @@ def _current(stored: dict[str, Any]) -> Manifest:
 
 
 def _copy(database: Any, source: str, target: str, schema: pa.Schema) -> None:  # noqa: ANN401 - lancedb's
-    """Copy a table batch by batch; text columns that the source lacks become empty."""
+    """Copy a table in batches; columns that the source lacks are texts and become empty."""
     copy = database.create_table(target, schema=schema, mode="overwrite")
     for batch in database.open_table(source).search().limit(None).to_batches():
         columns = [_column(batch, name) for name in schema.names]
@@ -72,7 +74,7 @@ def _copy(database: Any, source: str, target: str, schema: pa.Schema) -> None:  
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """Return a column by its current or earlier name."""
+    """Return a column by its current or its earlier name; empty texts if it has neither."""
     for known in (name, _EARLIER_NAMES.get(name)):
         if known in batch.schema.names:
             return batch[known]

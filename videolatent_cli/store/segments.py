@@ -1,4 +1,4 @@
-"""The segments of a library, found by vectors and by words."""
+"""Table of the segments of a library, with search by vector and by words."""
 
 from __future__ import annotations
 
@@ -18,18 +18,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _EXACT = 20_000
-"""Up to here every vector is compared; above, an index is asked."""
-_PROBES, _ROWS_A_PROBE, _REFINE = 20, 12_500, 5
-"""Partitions that are looked into: at least so many, and of a large index every third, which finds
-0.98 of the ten best of a million (`python -m benchmarks scale`)."""
-_ALIKE = 0.98
-"""Cosine from which two segments count as nearly the same."""
+"""Largest number of segments for which every vector is compared; more get a vector index."""
+_MIN_PROBES, _ROWS_PER_PROBE = 20, 12_500
+"""Partitions of the index that a search reads: at least 20, and one per 12,500 segments.
+
+That is a third of the partitions of a large index. It finds 0.98 of the ten best of a million
+(`python -m benchmarks scale`).
+"""
+_REFINE = 5
+"""Candidates per hit that are compared by their exact vectors; the index compresses vectors."""
+_DUPLICATE_COSINE = 0.98
+"""Cosine similarity from which two segments count as near duplicates."""
+_CANDIDATES_PER_HIT = 4
+"""Segments fetched per hit: near duplicates become one hit, so more than the hits are needed."""
+_DELETED_PER_CALL = 500
+"""Number of values per deletion, which limits the length of the SQL condition."""
 _KEPT_VERSIONS = timedelta(minutes=10)
-"""How long readers may go on with an older version of a table."""
+"""Time for which readers can still use an older version of a table."""
 
 
 class Segments:
-    """The table of segments; what writes, the holder of the library's lock calls."""
+    """Table of segments. Only the holder of the library's lock may call the methods that write."""
 
     def __init__(self, table: Any, dim: int) -> None:  # noqa: ANN401 - lancedb's table
         self._table = table
@@ -39,7 +48,7 @@ class Segments:
         return int(self._table.count_rows())
 
     def contents(self) -> set[str]:
-        """Return the content ids that have segments."""
+        """Return the ids of all contents that have segments."""
         return set(self.columns("content_id")["content_id"].to_pylist())
 
     def columns(self, *names: str) -> pa.Table:
@@ -47,49 +56,54 @@ class Segments:
         return self._table.search().select(list(names)).limit(None).to_arrow()
 
     def everything(self) -> pa.Table:
-        """Return all rows with vectors and pictures."""
+        """Return all rows, with vectors and thumbnails."""
         return self._table.to_arrow()
 
     def of(self, content_id: str) -> list[SegmentRow]:
-        """Return the segments of a content by time, with thumbnails and vectors."""
+        """Return the segments of a content in order of time, with thumbnails and vectors."""
         query = self._table.search().where(f"content_id = '{content_id}'").limit(None)
         rows = [as_segment(row) for row in query.to_arrow().to_pylist()]
         return sorted(rows, key=lambda row: row.start_seconds)
 
     def rows(self) -> list[SegmentRow]:
-        """Return all segments, without pictures."""
+        """Return all segments, without thumbnails."""
         names = [name for name in SegmentRow.__dataclass_fields__ if name != "thumbnail"]
         return [as_segment(row) for row in self.columns(*names).to_pylist()]
 
     def thumbnail(self, segment: SegmentRow) -> bytes | None:
-        """Return the picture of a segment, if it has one."""
+        """Return the thumbnail of a segment as JPEG bytes; None if it has none."""
         query = self._table.search().where(f"key = '{segment.key}'").select(["thumbnail"])
-        pictures = query.limit(1).to_arrow()["thumbnail"].to_pylist()
-        return pictures[0] if pictures else None
+        thumbnails = query.limit(1).to_arrow()["thumbnail"].to_pylist()
+        return thumbnails[0] if thumbnails else None
 
     def put(self, rows: Sequence[SegmentRow]) -> None:
-        """Add segments of contents that have none."""
+        """Add segments of contents that have none yet."""
         if rows:
             self._table.add(segments_table(rows, self._dim))
 
     def replace(self, rows: Sequence[SegmentRow]) -> None:
-        """Write segments that are there anew."""
+        """Overwrite segments that are in the table, by key."""
         if rows:
             merge = self._table.merge_insert("key").when_matched_update_all()
             merge.execute(segments_table(rows, self._dim))
 
     def remove(self, contents: Collection[str]) -> None:
-        """Forget the segments of some contents."""
+        """Delete the segments of some contents."""
         delete(self._table, "content_id", contents)
 
     def finish(self) -> None:
-        """Bring indices up to date and compact."""
+        """Update the search indices and compact the table.
+
+        Choice: words get their index at once, vectors only above `_EXACT` segments: up to there a
+        full comparison is fast and misses nothing.
+        """
         names = {index.name for index in self._table.list_indices()}
         if len(self) and "text_idx" not in names:
+            # Without positions: no search is for a phrase.
             self._table.create_index("text", config=FTS(with_position=False))
         if len(self) > _EXACT and "vector_idx" not in names:
             self._table.create_index("vector", config=IvfRq(distance_type="cosine"))
-        compact(self._table)
+        compact(self._table)  # also adds new rows to existing indices
 
     def search(
         self,
@@ -98,24 +112,25 @@ class Segments:
         words: str | None = None,
         contents: Collection[str] | None = None,
     ) -> list[Hit]:
-        """Return the best segments, those that show nearly the same as one hit.
+        """Return the best hits; near duplicates of a segment are part of its hit.
 
         Args:
-            count: Most hits.
-            vector: Of the query; None: by words alone.
-            words: Of the query; None: by the vector alone.
+            count: Largest number of hits.
+            vector: Search vector of the query, unit length; None: search by words alone.
+            words: Words of the query; None: search by the vector alone.
             contents: Content ids to search in; None: all.
         """
         if len(self) == 0 or (contents is not None and not contents):
             return []
         query = self._query(vector, words)
         if contents is not None:
+            # Filter before the search: a filter afterwards could leave too few hits.
             query = query.where(_within("content_id", contents), prefilter=True)
-        rows = query.limit(4 * count).to_arrow().to_pylist()
+        rows = query.limit(_CANDIDATES_PER_HIT * count).to_arrow().to_pylist()
         return _grouped([as_segment(row) for row in rows])[:count]
 
     def _query(self, vector: NDArray[np.float32] | None, words: str | None) -> Any:  # noqa: ANN401
-        """Return LanceDB's query: by vector, by words, or both, fused by reciprocal rank."""
+        """Return the LanceDB query: by vector, by words, or by both, fused by reciprocal rank."""
         if vector is None:
             return self._table.search(words, query_type="fts", fts_columns="text")
         if words is None:
@@ -125,20 +140,20 @@ class Segments:
                 query_type="hybrid", vector_column_name="vector", fts_columns="text"
             )
             query = query.vector(vector).text(words).rerank(RRFReranker())
-        probes = max(_PROBES, len(self) // _ROWS_A_PROBE)
+        probes = max(_MIN_PROBES, len(self) // _ROWS_PER_PROBE)
         return query.distance_type("cosine").nprobes(probes).refine_factor(_REFINE)
 
 
 def compact(table: Any) -> None:  # noqa: ANN401 - lancedb's table
-    """Rewrite a table without gaps and drop versions that nobody reads any more."""
+    """Rewrite a table without gaps, and delete versions that are too old to be in use."""
     table.optimize(cleanup_older_than=_KEPT_VERSIONS)
 
 
 def delete(table: Any, column: str, values: Collection[str]) -> None:  # noqa: ANN401
-    """Delete the rows of some hexadecimal values."""
+    """Delete the rows in which a column holds one of some hexadecimal values."""
     ordered = sorted(values)
-    for start in range(0, len(ordered), 500):
-        table.delete(_within(column, ordered[start : start + 500]))
+    for start in range(0, len(ordered), _DELETED_PER_CALL):
+        table.delete(_within(column, ordered[start : start + _DELETED_PER_CALL]))
 
 
 def _within(column: str, values: Collection[str]) -> str:
@@ -147,11 +162,14 @@ def _within(column: str, values: Collection[str]) -> str:
 
 
 def _grouped(segments: Sequence[SegmentRow]) -> list[Hit]:
-    """Return segments, the best first; one that shows nearly the same as a better one joins it."""
+    """Return segments as hits, best first; near duplicates join the better segment.
+
+    Vectors have unit length, so their product is the cosine similarity.
+    """
     groups: list[list[SegmentRow]] = []
     for segment in segments:
         for group in groups:
-            if float(segment.vector @ group[0].vector) >= _ALIKE:
+            if float(segment.vector @ group[0].vector) >= _DUPLICATE_COSINE:
                 group.append(segment)
                 break
         else:

@@ -1,1 +1,1 @@
-"""From a file to frames: ffmpeg and PyAV in, numpy out."""
+"""Video files: information, sampling, decoding to numpy frames, clips and pictures."""

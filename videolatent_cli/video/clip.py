@@ -1,4 +1,4 @@
-"""A video file, or a part of one."""
+"""Clips: a video file, or a part of one."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ if TYPE_CHECKING:
 
 
 Window = tuple[float | None, float | None]
+"""Start and end of a part (s from the first frame); None: start or end of the video."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A video file, or a part of it; clips of the same part of the same file are equal."""
+    """A video file or a part of it; clips of the same part of the same file are equal."""
 
     path: Path
     window: Window = (None, None)
     content_id: str = field(default="", compare=False)
-    """The content that is meant; empty: what the file holds at the moment."""
+    """Id of the content that the clip refers to; empty: the current content of the file."""
 
     def pinned(self) -> Clip:
-        """Return the clip of a content: from now on the file may change or go.
+        """Return the clip with the content id of its file.
+
+        A later change of the file is then noticed; cached features are found without the file.
 
         Raises:
-            VideoError: Where the file is missing.
+            VideoError: If the file is missing.
         """
         return self if self.content_id else replace(self, content_id=content_id(self.path))

@@ -1,8 +1,9 @@
-"""From a video file to frames at exact moments.
+"""Decoding of the frames at given moments of a video file.
 
-The frame of a moment is the one on screen: the last whose presentation time is not later. Which
-frames these are is read from the packets; ffmpeg then decodes just them, in one or a few runs, and
-the times that it reports are compared with those that were asked for.
+The frame of a moment is the one on screen: the last frame whose presentation time is not later.
+Packets are read first, without decoding, to find the times of these frames. ffmpeg then decodes
+only what is needed, in one or a few runs, and reports the time of each frame that it returns. If
+these times disagree with those of the packets, the file is decoded from its start instead.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import ffmpeg
 import numpy as np
 
 from videolatent_cli.errors import VideoError
-from videolatent_cli.video.ffmpeg import INPUT, execute, last_words, reported_times
+from videolatent_cli.video.ffmpeg import INPUT, execute, last_error, reported_times
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.info import VideoInfo, opened, packet_times, read_info, usual_gap
 from videolatent_cli.video.resize import resized, scaled
@@ -35,24 +36,28 @@ if TYPE_CHECKING:
     from videolatent_cli.video.sampling import SamplingSpec
 
 _SEEK_COST_FRAMES = 28
-"""What starting ffmpeg and its decoder costs, in decoded frames (measured, facts of ffmpeg 9)."""
+"""Cost of starting ffmpeg and its decoder, in decoded frames. Measured with ffmpeg 9."""
 _RUNS_AT_ONCE = 2
+"""Number of ffmpeg processes that decode one file in parallel."""
 _ROUNDING_SECONDS = Fraction(1, 1_000_000)
-"""A moment this close before a frame counts as the frame's own."""
+"""A moment less than this before a frame counts as the time of that frame."""
 _PACKETS_FOR_RATE = 100
+"""Number of packets from which the frame rate is estimated."""
 _SEEK_SLACK_SECONDS = 0.002
-"""How far behind the first wanted frame a seek aims; ffmpeg's clock for seeks is coarse. It lands
-on the key frame before, which may be that frame itself; what is not wanted is not selected.
+"""Distance by which a seek aims past the first target frame, since ffmpeg's clock for seeks is
+coarse. The seek lands on the last key frame before its aim, which may be the target itself. Frames
+between the key frame and the target are decoded but not selected.
 """
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """One frame to decode, in the file's own clock."""
+class _Target:
+    """A frame to decode."""
 
     seconds: Fraction
+    """Presentation time on the clock of the file."""
     lead_frames: int
-    """Frames that must be decoded to reach it after a seek."""
+    """Number of frames to decode from the key frame before it up to this frame, inclusive."""
 
 
 def decode_frames(
@@ -62,17 +67,18 @@ def decode_frames(
     timeout_seconds: float = 300.0,
     info: VideoInfo | None = None,
 ) -> FrameBatch:
-    """Return the frames that a sampling contract asks for, resized, upright, square pixels.
+    """Return the frames that a sampling contract asks for, upright, resized, with square pixels.
 
     Args:
         path: The video file.
-        spec: Which moments and which size.
-        window: Start and end of the part that is meant (s from the first frame).
-        timeout_seconds: Longest time that ffmpeg may take for this file.
-        info: What `probe` returned for the file, if at hand.
+        spec: Sampling contract: moments and frame size.
+        window: Start and end of the part to sample (s from the first frame); None: start or end of
+            the video.
+        timeout_seconds: Longest time of one ffmpeg run (s).
+        info: Result of `read_info` for the file, if the caller has it.
 
     Raises:
-        VideoError: Where the file cannot give exactly these frames.
+        VideoError: If the file cannot give exactly these frames.
     """
     info = info or read_info(path)
     start, end = window[0] or 0.0, window[1] or info.duration_seconds
@@ -81,18 +87,19 @@ def decode_frames(
             f"{path}: start must be below its {info.duration_seconds:.2f} s, got {start:.2f} s"
         )
     times = spec.times(info.duration_seconds, (start, min(end, info.duration_seconds)))
-    wanted = _wanted_frames(info, times)
-    unique = sorted({w.seconds: w for w in wanted}.values(), key=lambda w: w.seconds)
-    ask = _Ask(info, spec, timeout_seconds)
-    pictures = _decode_planned(ask, unique) or _decode_linear(ask, unique)
-    data = np.stack([pictures[w.seconds] for w in wanted])
-    pts = np.array([float(w.seconds) - info.start_seconds for w in wanted])
+    targets = _target_frames(info, times)
+    # Close moments can share a frame: decode it once.
+    unique = sorted({t.seconds: t for t in targets}.values(), key=lambda t: t.seconds)
+    request = _Request(info, spec, timeout_seconds)
+    pictures = _decode_planned(request, unique) or _decode_linear(request, unique)
+    data = np.stack([pictures[t.seconds] for t in targets])  # (frame, height, width, 3)
+    pts = np.array([float(t.seconds) - info.start_seconds for t in targets])
     return FrameBatch(data, np.maximum(pts, 0.0))
 
 
 @dataclass(frozen=True)
-class _Ask:
-    """What every run of ffmpeg on one file needs to know."""
+class _Request:
+    """Arguments that all ffmpeg runs on one file share."""
 
     info: VideoInfo
     spec: SamplingSpec
@@ -100,44 +107,46 @@ class _Ask:
 
     @property
     def sizes_px(self) -> tuple[tuple[int, int], ...]:
-        """Sizes that the pictures take in turn."""
+        """(width, height) of the pictures after each resizing step."""
         return self.spec.frame_sizes(*self.info.size_px)
 
     @property
     def resize_in_torch(self) -> bool:
-        """Whether ffmpeg hands the pictures over as large as they are."""
+        """Whether ffmpeg returns pictures of the original size, which torch then resizes."""
         return self.spec.resize == "torch"
 
     @property
     def decoded_size_px(self) -> tuple[int, int]:
-        """Size of the pictures that ffmpeg hands over."""
+        """(width, height) of the pictures that ffmpeg returns."""
         return self.info.size_px if self.resize_in_torch else self.sizes_px[-1]
 
 
-def _wanted_frames(info: VideoInfo, times: NDArray[np.float64]) -> list[_Wanted]:
-    """Return the frame on screen at each moment, from the packets' times alone."""
+def _target_frames(info: VideoInfo, times: NDArray[np.float64]) -> list[_Target]:
+    """Return the frame on screen at each moment, found by the times of the packets."""
     with opened(info.path) as (container, stream):
         if info.seekable:
             return [_locate(container, stream, info, float(time)) for time in times]
-        table = packet_times(container, stream)
-    wanted = []
+        frame_times = packet_times(container, stream)
+    targets = []
     for time in times:
         limit = Fraction(info.start_seconds + float(time)) + _ROUNDING_SECONDS
-        place = max(bisect_right(table, limit) - 1, 0)
-        wanted.append(_Wanted(table[place], place + 1))
-    return wanted
+        index = max(bisect_right(frame_times, limit) - 1, 0)
+        targets.append(_Target(frame_times[index], index + 1))
+    return targets
 
 
 def _locate(
     container: InputContainer, stream: VideoStream, info: VideoInfo, time: float
-) -> _Wanted:
-    """Return the frame on screen at a moment, reading packets from the key frame before it."""
+) -> _Target:
+    """Return the frame on screen at a moment, from the packets after the key frame before it."""
     base = stream.time_base
     assert base is not None
     limit = Fraction(info.start_seconds + time) + _ROUNDING_SECONDS
     container.seek(int(limit / base), backward=True, stream=stream)
     best: Fraction | None = None
     count = lead = 0
+    # Packets come in decoding order. A later packet can be shown earlier (B-frames), but never
+    # before its decoding time, so the search ends at the first decoding time past the limit.
     for packet in container.demux(stream):
         if packet.pts is None:
             continue
@@ -149,29 +158,31 @@ def _locate(
             break
     if best is None:
         raise VideoError(f"{info.path}: has no frame at {time:.3f} s; the file is damaged there")
-    return _Wanted(best, lead)
+    return _Target(best, lead)
 
 
-def _plan(info: VideoInfo, wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:
-    """Cut the frames into runs: a new one where seeking is cheaper than decoding on."""
+def _plan(info: VideoInfo, targets: Sequence[_Target]) -> list[list[_Target]]:
+    """Return the targets in groups, one per ffmpeg run.
+
+    A new run starts where seeking to a target costs less than decoding on to it.
+    """
     if not info.seekable:
-        return [list(wanted)]
-    start = Fraction(info.start_seconds)
+        return [list(targets)]
     rate = _frames_per_second(info)
-    runs: list[list[_Wanted]] = [[]]
-    previous = start
-    for frame in wanted:
-        gap = float(frame.seconds - previous) * rate
-        if gap > frame.lead_frames + _SEEK_COST_FRAMES:
+    runs: list[list[_Target]] = [[]]
+    previous = Fraction(info.start_seconds)
+    for target in targets:
+        gap_frames = float(target.seconds - previous) * rate
+        if gap_frames > target.lead_frames + _SEEK_COST_FRAMES:
             runs.append([])
-        runs[-1].append(frame)
-        previous = frame.seconds
+        runs[-1].append(target)
+        previous = target.seconds
     return [run for run in runs if run]
 
 
 @cache
 def _frames_per_second(info: VideoInfo) -> float:
-    """Return roughly how many frames a second holds, counted in the first packets."""
+    """Return the approximate frame rate, estimated from the first packets."""
     with opened(info.path) as (container, stream):
         base = stream.time_base
         assert base is not None
@@ -180,111 +191,132 @@ def _frames_per_second(info: VideoInfo) -> float:
     return float(1 / usual_gap(times))
 
 
-def _decode_planned(ask: _Ask, wanted: list[_Wanted]) -> dict[Fraction, NDArray[np.uint8]] | None:
-    """Return the frames by time, None where ffmpeg's own times disagree with the packets'."""
-    runs = _plan(ask.info, wanted)
-    seeks = [run[0].lead_frames + _SEEK_COST_FRAMES < _frames_before(ask.info, run) for run in runs]
-    threads = 1 if len(runs) > 1 else None
+def _decode_planned(
+    request: _Request, targets: list[_Target]
+) -> dict[Fraction, NDArray[np.uint8]] | None:
+    """Return the frames by time; None if the times of ffmpeg disagree with those of the packets."""
+    runs = _plan(request.info, targets)
+    # The first run may be cheaper from the start of the file than with a seek.
+    seeks = [
+        run[0].lead_frames + _SEEK_COST_FRAMES < _frames_before(request.info, run) for run in runs
+    ]
+    threads = 1 if len(runs) > 1 else None  # runs in parallel: one thread each
     with ThreadPoolExecutor(_RUNS_AT_ONCE) as pool:
-        parts = list(pool.map(lambda run, seek: _run(ask, run, seek, threads), runs, seeks))
-    found = {seconds: picture for part in parts for seconds, picture in part.items()}
-    return found if len(found) == len(wanted) else None
+        parts = list(pool.map(lambda run, seek: _run(request, run, seek, threads), runs, seeks))
+    pictures = {seconds: picture for part in parts for seconds, picture in part.items()}
+    return pictures if len(pictures) == len(targets) else None
 
 
-def _frames_before(info: VideoInfo, run: list[_Wanted]) -> float:
-    """Return how many frames lie before a run; infinite after the first, 0 without an index."""
+def _frames_before(info: VideoInfo, run: list[_Target]) -> float:
+    """Return the approximate number of frames before a run; 0 for a file without an index."""
     if not info.seekable:
         return 0.0
     return float(run[0].seconds - Fraction(info.start_seconds)) * _frames_per_second(info)
 
 
-def _decode_linear(ask: _Ask, wanted: list[_Wanted]) -> dict[Fraction, NDArray[np.uint8]]:
-    """Decode from the start, by the times that ffmpeg itself reports.
+def _decode_linear(request: _Request, targets: list[_Target]) -> dict[Fraction, NDArray[np.uint8]]:
+    """Return the frames by time, decoded from the start of the file.
+
+    Each target becomes the frame with the nearest time that ffmpeg reports, at most half a frame
+    away. This takes two runs over the file, but relies on no packet times.
 
     Raises:
-        VideoError: Where a frame does not decode.
+        VideoError: If a frame does not decode.
     """
-    shown = _all_times(ask)
-    half_gap = usual_gap(shown) / 2
-    nearest = {w.seconds: _nearest(shown, w.seconds) for w in wanted}
-    lost = [w.seconds for w in wanted if abs(nearest[w.seconds] - w.seconds) > half_gap]
+    reported = _all_times(request)
+    half_gap = usual_gap(reported) / 2
+    nearest = {t.seconds: _nearest(reported, t.seconds) for t in targets}
+    lost = [t.seconds for t in targets if abs(nearest[t.seconds] - t.seconds) > half_gap]
     if lost:
-        at = float(lost[0]) - ask.info.start_seconds
+        seconds = float(lost[0]) - request.info.start_seconds
         raise VideoError(
-            f"{ask.info.path}: the frame at {at:.3f} s does not decode "
-            f"({len(shown)} frames do); the file is damaged"
+            f"{request.info.path}: the frame at {seconds:.3f} s does not decode "
+            f"({len(reported)} frames do); the file is damaged"
         )
-    targets = [_Wanted(seconds, 0) for seconds in sorted(set(nearest.values()))]
-    found = _run(ask, targets, seek=False, threads=None)
-    if len(found) != len(targets):
+    present = [_Target(seconds, 0) for seconds in sorted(set(nearest.values()))]
+    pictures = _run(request, present, seek=False, threads=None)
+    if len(pictures) != len(present):
         raise VideoError(
-            f"{ask.info.path}: ffmpeg gave {len(found)} of {len(targets)} frames; "
+            f"{request.info.path}: ffmpeg gave {len(pictures)} of {len(present)} frames; "
             "the file is damaged"
         )
-    return {seconds: found[shown_at] for seconds, shown_at in nearest.items()}
+    return {asked: pictures[shown] for asked, shown in nearest.items()}
 
 
-def _nearest(times: list[Fraction], wanted: Fraction) -> Fraction:
-    """Return the time that is closest to a wanted one."""
-    return min(times, key=lambda seconds: abs(seconds - wanted))
+def _nearest(times: list[Fraction], target: Fraction) -> Fraction:
+    """Return the time that is closest to a target time."""
+    return min(times, key=lambda seconds: abs(seconds - target))
 
 
-def _input(ask: _Ask, **options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python's streams
-    """Return ffmpeg-python's input node for the file's video stream."""
-    return ffmpeg.input(INPUT, **options)[str(ask.info.stream_index)]
+def _input(request: _Request, **options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python's streams
+    """Return the input node of ffmpeg-python for the video stream of a file."""
+    return ffmpeg.input(INPUT, **options)[str(request.info.stream_index)]
 
 
-def _all_times(ask: _Ask) -> list[Fraction]:
-    """Return the times of all frames that decode."""
-    stream = _input(ask, copyts=None).filter("showinfo", checksum=0)
+def _all_times(request: _Request) -> list[Fraction]:
+    """Return the times of all frames that decode, sorted; the pictures are dropped."""
+    stream = _input(request, copyts=None).filter("showinfo", checksum=0)
     node = ffmpeg.output(stream, "pipe:", format="null", fps_mode="passthrough")
-    _, log = execute(node, ask.info.path, ask.timeout_seconds)
+    _, log = execute(node, request.info.path, request.timeout_seconds)
     times = reported_times(log)
     if not times:
-        raise VideoError(f"{ask.info.path}: no frame can be decoded{last_words(log)}")
+        raise VideoError(f"{request.info.path}: no frame can be decoded{last_error(log)}")
     return sorted(times)
 
 
 def _run(
-    ask: _Ask, wanted: list[_Wanted], seek: bool, threads: int | None
+    request: _Request, targets: list[_Target], seek: bool, threads: int | None
 ) -> dict[Fraction, NDArray[np.uint8]]:
-    """Run ffmpeg once and return the frames whose time is one of those wanted."""
+    """Run ffmpeg once; return the frames by time, only those that are targets.
+
+    Args:
+        request: File, sampling contract and time limit.
+        targets: Frames to decode, in order of time.
+        seek: Whether to start at the key frame before the first target instead of at the start.
+        threads: Number of decoder threads; None: as ffmpeg chooses.
+    """
+    # `copyts` keeps the clock of the file, so that reported times compare with packet times.
     options: dict[str, Any] = {"copyts": None}
     queue: dict[str, int] = {}
     if seek:
-        aim = float(wanted[0].seconds) + _SEEK_SLACK_SECONDS
+        aim = float(targets[0].seconds) + _SEEK_SLACK_SECONDS
+        # The seek is on the same clock (`seek_timestamp`), and ffmpeg must not drop the frames
+        # before its aim (`noaccurate_seek`): the first target is one of them.
         options |= {"seek_timestamp": 1, "ss": f"{aim:.6f}", "noaccurate_seek": None}
-        queue = {"thread_queue_size": 1}  # nothing is decoded ahead that no one wants
+        queue = {"thread_queue_size": 1}  # decode nothing ahead that is not needed
     if threads:
         options["threads"] = threads
-    half = ask.info.tick_seconds / 2
+    # The filter compares times as floats: select frames within half a tick of each target.
+    half_tick = request.info.tick_seconds / 2
     moments = "+".join(
-        f"between(t,{float(w.seconds - half):.9f},{float(w.seconds + half):.9f})" for w in wanted
+        f"between(t,{float(t.seconds - half_tick):.9f},{float(t.seconds + half_tick):.9f})"
+        for t in targets
     )
-    stream = _input(ask, **options, **queue).filter("select", moments)
-    width, height = ask.decoded_size_px
-    if not ask.resize_in_torch:
-        stream = scaled(stream, ask.sizes_px, ask.spec.resizing.filter)
-    elif ask.info.size_px != (width, height):
+    stream = _input(request, **options, **queue).filter("select", moments)
+    width, height = request.decoded_size_px
+    if not request.resize_in_torch:
+        stream = scaled(stream, request.sizes_px, request.spec.resizing.filter)
+    elif request.info.size_px != (width, height):
         stream = stream.filter("scale", width, height)
-    stream = stream.filter("showinfo", checksum=0)
+    stream = stream.filter("showinfo", checksum=0)  # writes the time of each frame to the log
     node = ffmpeg.output(
         stream,
         "pipe:",
         format="rawvideo",
         pix_fmt="rgb24",
-        fps_mode="passthrough",
-        **{"frames:v": len(wanted)},
+        fps_mode="passthrough",  # neither repeat nor drop frames
+        **{"frames:v": len(targets)},  # stop after the last target
         **queue,
     )
-    raw, log = execute(node, ask.info.path, ask.timeout_seconds)
+    raw, log = execute(node, request.info.path, request.timeout_seconds)
     times = reported_times(log)
+    # `raw` is (frame, height, width, 3), uint8. After an error it can hold fewer frames than times.
     frame_bytes = 3 * width * height
     pictures = [
         np.frombuffer(raw, np.uint8, frame_bytes, i * frame_bytes).reshape(height, width, 3)
         for i in range(min(len(times), len(raw) // frame_bytes))
     ]
-    if ask.resize_in_torch and pictures:
-        pictures = resized(pictures, ask.sizes_px, ask.spec.resizing.filter)
-    known = {w.seconds for w in wanted}
-    return {t: picture for t, picture in zip(times, pictures, strict=False) if t in known}
+    if request.resize_in_torch and pictures:
+        pictures = resized(pictures, request.sizes_px, request.spec.resizing.filter)
+    asked = {t.seconds for t in targets}
+    return {t: picture for t, picture in zip(times, pictures, strict=False) if t in asked}

@@ -1,4 +1,4 @@
-"""The ffmpeg program: where it is, running it with a time limit, reading its log."""
+"""The ffmpeg program: finding it, running it with a time limit, reading its log."""
 
 from __future__ import annotations
 
@@ -19,46 +19,50 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INPUT = "input"
-"""Stands for the file while a command is built: ffmpeg-python takes only names that are UTF-8."""
+"""Placeholder for the file name while a command is built.
+
+ffmpeg-python accepts only UTF-8 names, so `execute` puts the real name in afterwards.
+"""
 
 
 @cache
 def ffmpeg_binary() -> str:
-    """Return the ffmpeg program: `VL_FFMPEG`, else imageio-ffmpeg's, else the one on PATH.
+    """Return the path of ffmpeg: `VL_FFMPEG`, else that of imageio-ffmpeg, else one on PATH.
 
     Raises:
-        SetupError: Where there is none.
+        SetupError: If no ffmpeg is found.
     """
     named = os.environ.get("VL_FFMPEG")
     if named:
-        found = shutil.which(named)
-        if found is None:
-            raise SetupError(f"VL_FFMPEG: no program there, got '{named}'; unset it")
-        return found
+        program = shutil.which(named)
+        if program is None:
+            raise SetupError(f"VL_FFMPEG: must name a program, got '{named}'; change or unset it")
+        return program
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:
-        found = shutil.which("ffmpeg")
-        if found is None:
+        program = shutil.which("ffmpeg")
+        if program is None:
             raise SetupError(
                 "ffmpeg: not found; pip install imageio-ffmpeg, or set VL_FFMPEG"
             ) from None
-        return found
+        return program
 
 
 def execute(node: Any, path: Path, timeout_seconds: float) -> tuple[bytes, str]:  # noqa: ANN401
-    """Run a command that ffmpeg-python built; return its output and its log.
+    """Run a command that ffmpeg-python has built; return its output and its log.
 
     Args:
-        node: The output node; its input is called `INPUT`.
-        path: The video.
-        timeout_seconds: Longest time it may take.
+        node: Output node of ffmpeg-python; its input file is named `INPUT`.
+        path: Video file that replaces `INPUT`.
+        timeout_seconds: Longest time that ffmpeg may take (s).
 
     Raises:
-        VideoError: Where it takes longer.
+        VideoError: If ffmpeg takes longer.
     """
     node = node.global_args("-nostdin", "-hide_banner", "-loglevel", "info", "-nostats")
     command = ffmpeg.compile(node, cmd=ffmpeg_binary())
+    # `file:` keeps a name that starts with `-` or contains a colon from being read otherwise.
     command[command.index(INPUT)] = f"file:{path}"
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_seconds, check=False)
@@ -74,7 +78,7 @@ _PTS = re.compile(r"\] n: *\d+ pts: *(-?\d+) ")
 
 
 def reported_times(log: str) -> list[Fraction]:
-    """Return the times that showinfo printed, exact."""
+    """Return the frame times that the filter `showinfo` printed, as exact fractions (s)."""
     base = _TIME_BASE.search(log)
     if base is None:
         return []
@@ -82,7 +86,7 @@ def reported_times(log: str) -> list[Fraction]:
     return [int(match[1]) * unit for match in _PTS.finditer(log)]
 
 
-def last_words(log: str) -> str:
-    """Return ffmpeg's last line of complaint, in brackets."""
+def last_error(log: str) -> str:
+    """Return the last error line of an ffmpeg log, in brackets; empty if there is none."""
     lines = [line.strip() for line in log.splitlines() if "rror" in line or "nvalid" in line]
     return f" ({lines[-1][:160]})" if lines else ""

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """Frames of one video, or of one window of it, in order of presentation."""
+    """Frames of one video or of a part of it, in order of presentation."""
 
     data: NDArray[np.uint8]
-    """(frame, height, width, 3), RGB in [0, 255]."""
+    """RGB values in [0, 255], shape (frame, height, width, 3)."""
     pts_seconds: NDArray[np.float64]
-    """(frame,), seconds since the video's first frame; never decreasing."""
+    """Times since the first frame of the video (s), shape (frame,); never decreasing."""
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4 or self.data.shape[-1] != 3 or self.data.dtype != np.uint8:

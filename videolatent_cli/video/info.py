@@ -1,4 +1,4 @@
-"""What a video file holds, read without decoding it."""
+"""Information about video files: content id, duration, size and times; one frame is decoded."""
 
 from __future__ import annotations
 
@@ -24,48 +24,50 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _SEEKABLE = {"mov", "mp4", "m4a", "3gp", "matroska", "webm"}
-"""Containers whose index can be trusted for seeking."""
+"""Containers with an index that is reliable for seeking."""
 _BLOCK_BYTES, _BLOCKS = 1 << 20, 16
+"""Size and number of the blocks of a file that go into its content id."""
 _SINGLE_FRAME_FPS = 25
-"""Rate that a file with a single frame is taken to have."""
+"""Assumed frame rate of a file with a single frame."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """One video file. Rates and counts of the header are left out: they cannot be trusted."""
+    """Information about a video file; no frame rate or count, since headers misstate them."""
 
     path: Path
     content_id: str
-    """Names the content: equal for copies, whatever their name."""
+    """Id of the content; copies have the same id under any name."""
     duration_seconds: float
-    """From the first frame to the end of the last one."""
+    """Time from the start of the first frame to the end of the last one."""
     start_seconds: float
-    """Presentation time of the first frame in the file's own clock."""
+    """Presentation time of the first frame on the clock of the file."""
     width_px: int
-    """As shown: rotation and sample aspect ratio applied."""
+    """Width as displayed, with rotation and sample aspect ratio applied."""
     height_px: int
+    """Height as displayed."""
     rotation_degrees: int
-    """How far the stored picture must be turned, counter-clockwise: 0, 90, 180 or 270."""
+    """Counter-clockwise rotation from the stored to the displayed picture: 0, 90, 180 or 270."""
     codec: str
     container: str
     stream_index: int
     tick_seconds: Fraction
-    """Unit of the stream's clock."""
+    """Unit of the clock of the video stream."""
     seekable: bool
-    """Whether the container has an index that finds key frames."""
+    """Whether the container has a reliable index of key frames."""
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Width and height as shown."""
+        """Width and height as displayed."""
         return self.width_px, self.height_px
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first video stream.
+    """Open a file; yield its container and its first video stream that is not a cover picture.
 
     Raises:
-        VideoError: Where it cannot be opened or has no video.
+        VideoError: If the file cannot be opened or has no video stream.
     """
     if not path.exists():
         raise VideoError(f"{path}: file not found")
@@ -77,27 +79,27 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
                 raise VideoError(f"{path}: has no video stream (found: {kinds})")
             yield container, pictures[0]
     except av.error.FFmpegError as error:
-        raise VideoError(f"{path}: cannot be opened as video ({_words(error)})") from None
+        raise VideoError(f"{path}: cannot be opened as video ({_reason(error)})") from None
 
 
 def _as_file_url(path: Path) -> str:
-    """Return a name that ffmpeg takes for a file even if it starts with `-` or holds a colon."""
+    """Return a URL that ffmpeg reads as a file even if the name starts with `-` or has a colon."""
     return f"file:{path}"
 
 
 def _is_cover(stream: VideoStream) -> bool:
-    """Whether a video stream is only a cover picture."""
+    """Whether a video stream is a cover picture."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _words(error: av.error.FFmpegError) -> str:
-    """Return what ffmpeg says, in one line."""
+def _reason(error: av.error.FFmpegError) -> str:
+    """Return the message of an ffmpeg error as one line."""
     return str(error.strerror or error).splitlines()[0]
 
 
 @lru_cache(maxsize=4096)
 def _content_id(path: str, size: int, modified_ns: int) -> str:
-    """Return the id of a file's content; remembered while size and time stay the same."""
+    """Return the content id of a file; the result is reused while size and time stay the same."""
     sha = hashlib.sha256(str(size).encode())
     try:
         with Path(path).open("rb") as file:
@@ -111,28 +113,36 @@ def _content_id(path: str, size: int, modified_ns: int) -> str:
 
 
 def content_id(path: Path) -> str:
-    """Return 32 hexadecimal digits that name a file's content, whatever its name.
+    """Return the content id of a file: 32 hexadecimal digits that do not depend on its name.
 
-    Choice: SHA-256 of the size and of 16 evenly spaced blocks of 1 MiB, which is every byte of
-    files up to 16 MiB; hashing all of a large archive would take longer than indexing it.
+    Choice: SHA-256 of the size and of 16 evenly spaced blocks of 1 MiB, which cover files up to
+    16 MiB completely. Hashing every byte of a large archive would take longer than indexing it.
 
     Raises:
-        VideoError: Where the file is missing or not readable.
+        VideoError: If the file is missing or not readable.
     """
     return _content_id(str(path.resolve()), *_version(path))
 
 
 def check_content(path: Path, content: str) -> None:
-    """Raise where a file holds another content than the one that is meant; empty: any is."""
+    """Raise an error if the content of a file is not the expected one.
+
+    Args:
+        path: The file.
+        content: Expected content id; empty: any content is accepted.
+
+    Raises:
+        VideoError: If the file has changed, is missing, or is not readable.
+    """
     if content and content_id(path) != content:
         raise VideoError(
             f"{path}: has changed since it was first read; run the same command again "
-            "(where it belongs to a library: vl index first)"
+            "(for a file of a library, run vl index first)"
         )
 
 
 def _version(path: Path) -> tuple[int, int]:
-    """Return the size and the time by which a change of a file is noticed."""
+    """Return size and modification time (ns) of a file; a change of either means a new content."""
     try:
         stat = path.stat()
     except OSError as error:
@@ -141,26 +151,26 @@ def _version(path: Path) -> tuple[int, int]:
 
 
 def _unreadable(path: Path | str, error: OSError) -> VideoError:
-    """Return that a file is not there, or not for us."""
+    """Return the error for a file that is missing or not readable."""
     return VideoError(f"{path}: file not found or not readable ({error.strerror})")
 
 
 def read_info(path: Path) -> VideoInfo:
-    """Return what a video file holds; one frame is decoded for size and rotation.
+    """Return information about a video file; one frame is decoded for size and rotation.
 
     Raises:
-        VideoError: Where the file is missing, not a video, truncated, or holds no frame.
+        VideoError: If the file is missing, truncated, not a video, or without a frame.
     """
     return _read_info(path, *_version(path))
 
 
 @lru_cache(maxsize=64)
 def _read_info(path: Path, size: int, modified_ns: int) -> VideoInfo:
-    """Return what a file holds; remembered while size and time stay the same."""
+    """Return information about a file; the result is reused while size and time stay the same."""
     del size, modified_ns
     with opened(path) as (container, stream):
         names = set(container.format.name.split(","))
-        # A fragmented file has no index of its own: libavformat makes one as it reads.
+        # A fragmented file has no complete index: libavformat builds one while it reads.
         whole_index = "mov" not in names or stream.frames > 0
         seekable = bool(_SEEKABLE & names) and whole_index
         _refuse_truncated(path, stream)
@@ -168,6 +178,7 @@ def _read_info(path: Path, size: int, modified_ns: int) -> VideoInfo:
         base = stream.time_base
         assert base is not None
         start = (frame.pts or 0) * base
+        # The duration that a complete MP4 index states is reliable; others are read from packets.
         if seekable and "mov" in names and stream.duration:
             duration = stream.duration * base
         else:
@@ -194,7 +205,7 @@ def _read_info(path: Path, size: int, modified_ns: int) -> VideoInfo:
 
 
 def _refuse_truncated(path: Path, stream: VideoStream) -> None:
-    """Raise where the index points behind the end of the file."""
+    """Raise an error if the index of the file points behind its end."""
     entries = stream.index_entries
     if len(entries):
         last, size = entries[len(entries) - 1], path.stat().st_size
@@ -206,7 +217,7 @@ def _refuse_truncated(path: Path, stream: VideoStream) -> None:
 
 
 def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
-    """Return the first frame that decodes; packets that do not are passed over."""
+    """Return the first frame that decodes; packets that fail to decode are skipped."""
     for packet in container.demux(stream):
         try:
             for frame in packet.decode():
@@ -217,10 +228,10 @@ def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> 
 
 
 def packet_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
-    """Return the presentation times of the packets from here on, sorted.
+    """Return the presentation times (s) of the packets from the current position on, sorted.
 
-    Raw streams carry no times: their frames follow each other by the packets' durations, as
-    ffmpeg counts them.
+    Raw streams carry no times: each frame then starts where the duration of the one before ends,
+    as in ffmpeg.
     """
     base = stream.time_base
     assert base is not None
@@ -236,19 +247,19 @@ def packet_times(container: InputContainer, stream: VideoStream) -> list[Fractio
 
 
 def usual_gap(times: list[Fraction]) -> Fraction:
-    """Return the median distance of two frames; 1/25 s where there is one frame.
+    """Return the median time (s) between consecutive frames; 1/25 s for a single frame.
 
-    The packets' own durations are 1 ms in files that claim 1,000 frames per second.
+    Packet durations are not used: they are 1 ms in files that claim 1,000 frames per second.
     """
     gaps = sorted(b - a for a, b in itertools.pairwise(times) if b > a)
     return gaps[len(gaps) // 2] if gaps else Fraction(1, _SINGLE_FRAME_FPS)
 
 
 def _scan_end(path: Path) -> Fraction:
-    """Return where the last frame ends, read from the packets: no header is trusted."""
+    """Return the time at which the last frame ends, by the packets instead of the header."""
     with opened(path) as (container, stream):
         if "matroska" in container.format.name and container.duration:
-            # The last cluster is enough; without an index the seek goes to the start.
+            # Only the last cluster needs to be read; without an index the seek lands at the start.
             container.seek(container.duration, backward=True)
         times = packet_times(container, stream)
     return times[-1] + usual_gap(times)

@@ -1,4 +1,4 @@
-"""How frames get their size: in which steps, by which filter, by whom."""
+"""Resizing of frames: its steps and filter, by torch or by ffmpeg."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Flags and parameters with which ffmpeg comes closest to the filters of torch.
 _FFMPEG_FILTERS: dict[str, dict[str, Any]] = {
     "bilinear": {"flags": "bilinear+accurate_rnd+full_chroma_inp"},
     "bicubic": {"flags": "bicubic+accurate_rnd+full_chroma_inp", "param0": 0, "param1": 0.5},
@@ -23,17 +24,17 @@ _FFMPEG_FILTERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Resizing:
-    """What a model's own processor does to reach the size of its frames."""
+    """Steps and filter by which a model's own processor resizes frames."""
 
     filter: str = "bicubic"
-    """`bilinear`, `bicubic` or `lanczos`."""
+    """Name of the filter: `bilinear`, `bicubic` or `lanczos`."""
     longest_side_px: int | None = None
-    """Frames get this longest side first, and then their size."""
+    """Longest side to which frames are resized first, before their final size; None: one step."""
 
     def sizes(
         self, source_px: tuple[int, int], final_px: tuple[int, int]
     ) -> tuple[tuple[int, int], ...]:
-        """Return the (width, height) that a frame takes in turn.
+        """Return the (width, height) after each resizing step.
 
         Source: the rule of transformers' SmolVLM video processor: the shorter side is even.
         """
@@ -46,41 +47,43 @@ class Resizing:
 
 
 ONCE = Resizing()
-"""What most models do."""
+"""Resizing of most models: one step, bicubic."""
 
 
 def resized(
-    pictures: Sequence[NDArray[np.uint8]], sizes_px: Sequence[tuple[int, int]], by: str
+    pictures: Sequence[NDArray[np.uint8]], sizes_px: Sequence[tuple[int, int]], filter_name: str
 ) -> list[NDArray[np.uint8]]:
-    """Return pictures resized as the models' own processors do it.
+    """Return pictures resized by torch, exactly as by the models' own processors.
 
     Args:
-        pictures: (height, width, 3) each, all of one size.
-        sizes_px: Width and height that they take in turn.
-        by: Filter, as in `Resizing`.
+        pictures: Arrays of shape (height, width, 3), all of one size.
+        sizes_px: Width and height after each step.
+        filter_name: Filter, as in `Resizing`.
 
     Raises:
-        SetupError: Where this torch has no such filter.
+        SetupError: If the installed torch lacks the filter.
     """
-    import torch  # heavy, and only this way of resizing needs it
+    import torch  # slow to import, and needed only here
 
-    data = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    data = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)  # frame channel height width
     for width, height in sizes_px:
         if data.shape[2:] == (height, width):
             continue
         try:
-            data = torch.nn.functional.interpolate(data, (height, width), mode=by, antialias=True)
+            data = torch.nn.functional.interpolate(
+                data, (height, width), mode=filter_name, antialias=True
+            )
         except (NotImplementedError, ValueError):
             raise SetupError(
-                f"video.resize: torch {torch.__version__} cannot resize by the filter of this "
-                f"backbone, got '{by}'; pip install -U torch, or use video.resize: ffmpeg"
+                f"video.resize: torch {torch.__version__} lacks the filter of this "
+                f"backbone, got '{filter_name}'; pip install -U torch, or use video.resize: ffmpeg"
             ) from None
     return list(data.permute(0, 2, 3, 1).contiguous().numpy())
 
 
-def scaled(stream: Any, sizes_px: Sequence[tuple[int, int]], by: str) -> Any:  # noqa: ANN401 - ffmpeg-python's nodes share no useful type
-    """Return ffmpeg-python's node of a stream that ffmpeg resizes in the same steps."""
-    stream = stream.filter("format", "gbrp")
+def scaled(stream: Any, sizes_px: Sequence[tuple[int, int]], filter_name: str) -> Any:  # noqa: ANN401 - ffmpeg-python's nodes share no useful type
+    """Return an ffmpeg-python stream that ffmpeg resizes in the same steps."""
+    stream = stream.filter("format", "gbrp")  # resize RGB as torch does, not subsampled colours
     for width, height in sizes_px:
-        stream = stream.filter("scale", width, height, **_FFMPEG_FILTERS[by])
+        stream = stream.filter("scale", width, height, **_FFMPEG_FILTERS[filter_name])
     return stream

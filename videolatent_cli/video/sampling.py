@@ -1,4 +1,4 @@
-"""The sampling contract: which moments of a video are looked at, and at what size. Arithmetic."""
+"""Sampling contract: the moments and the frame size at which a video is seen. Only arithmetic."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from videolatent_cli.recipe.schema import Video
 
 SAMPLING_VERSION = 1
-"""Changes when the same numbers would give other frames."""
+"""Version of the sampling rules; changes when the same settings would give other frames."""
 
 
 @dataclass(frozen=True)
 class SamplingSpec:
-    """Everything that decides which pixels of a video the model sees.
+    """All settings that decide which pixels of a video the model sees.
 
-    Frozen and hashed into each cache row, checkpoint and answer: training, asking, indexing and
-    evaluation all sample through it.
+    Its hash is part of each cache row, checkpoint and answer: training, asking, indexing and
+    evaluation all sample with it.
     """
 
     fps: float
@@ -36,12 +36,12 @@ class SamplingSpec:
     max_pixels: int
     resize: str
     size_multiple_px: int
-    """Frame sides are multiples of this: patch size times merge of the backbone."""
+    """Number that divides width and height of frames: patch size times merge of the backbone."""
     frames_per_group: int
-    """The number of frames is a multiple of this, except for a single frame."""
+    """Frames per frame group; this divides the number of frames, except for a single frame."""
     frame_size_px: tuple[int, int] | None = None
-    """Width and height of all frames, for backbones that take one size only: the pixel budget then
-    has no effect."""
+    """Width and height of all frames, for backbones that take one size only; `min_pixels` and
+    `max_pixels` then have no effect."""
     version: int = SAMPLING_VERSION
     resizing: Resizing = ONCE
 
@@ -54,7 +54,7 @@ class SamplingSpec:
         frame_size_px: tuple[int, int] | None = None,
         resizing: Resizing = ONCE,
     ) -> SamplingSpec:
-        """Return the contract of a recipe for a backbone."""
+        """Return the contract for the `video` section of a recipe and a backbone's geometry."""
         return cls(
             video.fps,
             video.min_frames,
@@ -70,7 +70,7 @@ class SamplingSpec:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> SamplingSpec:
-        """Return the contract that a checkpoint keeps as `asdict` gives it."""
+        """Return the contract that a checkpoint stores, from the output of `asdict`."""
         size, resizing = stored.get("frame_size_px"), stored.get("resizing", {})
         restored = {
             "frame_size_px": tuple(size) if size is not None else None,
@@ -80,9 +80,10 @@ class SamplingSpec:
 
     @cached_property
     def hash(self) -> str:
-        """12 hexadecimal digits that change with any value.
+        """Hash of all values, 12 hexadecimal digits.
 
-        What came later than the first caches counts where it is not what it was for them.
+        Fields that are newer than the first caches count only if they differ from their defaults,
+        so that the hashes of those caches stay valid.
         """
         values = asdict(self)
         if self.resizing == ONCE:
@@ -90,13 +91,13 @@ class SamplingSpec:
         return digest(values)
 
     def difference(self, other: SamplingSpec) -> str:
-        """Return in words what differs, such as `max_frames 16 and 32`."""
+        """Return the differing fields as text, such as `max_frames 16 and 32`."""
         mine, theirs = asdict(self), asdict(other)
         return ", ".join(f"{k} {mine[k]} and {theirs[k]}" for k in mine if mine[k] != theirs[k])
 
     def num_frames(self, duration_seconds: float) -> int:
-        """Return how many frames a stretch of video gets."""
-        wanted = math.floor(duration_seconds * self.fps + 1e-6)
+        """Return the number of frames that are sampled from a part of a video."""
+        wanted = math.floor(duration_seconds * self.fps + 1e-6)  # 0.29 s at 100 fps: 29 frames
         bounded = min(max(wanted, self.min_frames), self.max_frames)
         size = self.frames_per_group
         return max(bounded // size * size, 1 if self.max_frames < size else size)
@@ -104,22 +105,24 @@ class SamplingSpec:
     def times(
         self, duration_seconds: float, window: tuple[float, float] | None = None
     ) -> NDArray[np.float64]:
-        """Return the moments to look at (s from the first frame): middles of equal stretches.
+        """Return the moments to sample (s from the first frame): the middles of equal intervals.
 
         Args:
             duration_seconds: Length of the video.
-            window: Start and end of the part that is meant; None: all of it.
+            window: Start and end of the part to sample (s); None: the whole video.
         """
         start, end = window or (0.0, duration_seconds)
         count = self.num_frames(end - start)
         return start + (np.arange(count) + 0.5) * (end - start) / count
 
     def frame_sizes(self, width_px: int, height_px: int) -> tuple[tuple[int, int], ...]:
-        """Return the (width, height) that a frame takes in turn, `frame_size` last."""
+        """Return the (width, height) after each resizing step; the last one is `frame_size`."""
         return self.resizing.sizes((width_px, height_px), self.frame_size(width_px, height_px))
 
     def frame_size(self, width_px: int, height_px: int) -> tuple[int, int]:
-        """Return (width, height) after resizing: multiples, within the budget, aspect kept.
+        """Return the final (width, height): multiples of the unit, within the pixel limits.
+
+        The aspect ratio is kept as far as the multiples allow.
 
         Source: the rule of the Qwen2-VL processor.
         """

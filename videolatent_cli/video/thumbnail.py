@@ -1,4 +1,4 @@
-"""Small pictures of moments, for pages and libraries."""
+"""Thumbnails of moments, for HTML pages and libraries."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ _SPEC = SamplingSpec(
     frames_per_group=1,
 )
 _INSTANT_SECONDS = 1e-4
+"""Shortest part that is sampled: a moment may start and end at the same time."""
 
 
 def moment_thumbnail(path: Path, start_seconds: float, end_seconds: float) -> bytes:
-    """Return the frame in the middle of a moment as JPEG.
+    """Return the frame in the middle of a moment as JPEG bytes.
 
     Raises:
-        VideoError: Where it cannot be decoded.
+        VideoError: If the frame cannot be decoded.
     """
     end = max(end_seconds, start_seconds + _INSTANT_SECONDS)
     return jpeg(decode_frames(path, _SPEC, (start_seconds, end)).data[0])
 
 
 def picture_of(path: Path) -> bytes:
-    """Return a picture file as it is, or the frame in the middle of a video as JPEG.
+    """Return the bytes of a picture file, or the frame in the middle of a video as JPEG bytes.
 
     Raises:
-        VideoError: Where it is neither.
+        VideoError: If the file is neither a picture nor a video.
     """
     if not path.is_file():
         raise VideoError(f"{path}: file not found")
@@ -58,7 +59,7 @@ def picture_of(path: Path) -> bytes:
 
 
 def jpeg(frame: NDArray[np.uint8]) -> bytes:
-    """Return an RGB frame as JPEG, at most 240 pixels wide."""
+    """Return an RGB frame as JPEG bytes, at most 240 pixels wide and high."""
     picture = Image.fromarray(frame)
     picture.thumbnail((_WIDTH_PX, _WIDTH_PX))
     data = io.BytesIO()
