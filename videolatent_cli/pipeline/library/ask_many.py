@@ -41,8 +41,8 @@ class PerVideoQuestion:
 def per_video_question(text: str) -> PerVideoQuestion | None:
     """Return a question about many videos as one about each video; None for any other question.
 
-    "In which videos did the red square move?" becomes "Did the red square move?", and "How many
-    videos show a dog?" becomes "Does the video show a dog?".
+    "In which videos did the red square move?" becomes "Did the red square move?". "How many videos
+    show a dog?" becomes "Does the video show a dog?".
     """
     match = _PER_VIDEO.fullmatch(text)
     if match is None:
