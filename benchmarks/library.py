@@ -43,7 +43,7 @@ VIDEOS, QUESTIONS = 24, 10
 SEGMENTS, QUERIES = 100_000, 60
 FILES = 10_000
 CALIBRATION_VIDEOS, LIBRARY_VIDEOS = 120, 6
-THRESHOLD = LexicalEmbedder.least_score
+THRESHOLD = LexicalEmbedder.default_min_score
 
 
 def run() -> str:

@@ -157,21 +157,21 @@ def test_files_that_vanish_or_change_meanwhile_cost_only_themselves(
     early, late, broken, other = (media / f"{name}.mp4" for name in "abcd")
     for seconds, path in enumerate((early, late, broken, other), 2):
         make_video(path, 4 * seconds, 4)
-    set_roots, make = Library.set_roots, LocalBuilder.make
+    set_roots, build = Library.set_roots, LocalBuilder.build
 
     def set_roots_late(library: Library, roots: list[str]) -> None:
         early.unlink()  # listed, not looked at yet
         set_roots(library, roots)
 
-    def make_late(maker: LocalBuilder, *rest: Any) -> Any:
+    def build_late(builder: LocalBuilder, *rest: Any) -> Any:
         late.unlink()  # probed, not decoded yet
         broken.write_bytes(b"no video any more")
         shutil.copy(media / "val/000000.mp4", other)
-        return make(maker, *rest)
+        return build(builder, *rest)
 
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(Library, "set_roots", set_roots_late)
-        meanwhile.setattr(LocalBuilder, "make", make_late)
+        meanwhile.setattr(LocalBuilder, "build", build_late)
         report = run(media)
     assert report.failed.keys() == {str(path) for path in (early, late, broken, other)}
     assert "file not found" in report.failed[str(early)]
@@ -466,7 +466,7 @@ def test_nothing_found_is_said(media: Path) -> None:
     answer = ask("Why?", min_score=0.99)
     assert (answer.status, answer.answer, answer.evidence) == ("not_found", "", [])
     assert answer.warnings == [
-        "no moment of the library scores 0.99 or more; name what is seen there, or lower --min-score"
+        "no moment of the library scores 0.99 or more; ask about something that its videos show, or lower --min-score"
     ]
 
 
@@ -521,7 +521,7 @@ def test_moved_roots_are_not_read_again(media: Path, monkeypatch: pytest.MonkeyP
     media.rename(moved)
     with pytest.raises(DataError, match="has no root"):
         relocate_library(LIBRARY, "/nope", moved)
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         relocate_library(LIBRARY, str(media), Path("nope"))
     relocate_library(LIBRARY, str(media), moved)
     monkeypatch.setattr("videolatent_cli.pipeline.library.indexer.open_model", None)

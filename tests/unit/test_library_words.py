@@ -20,8 +20,8 @@ from tests.libraries import LIBRARY, all_segments, ask, names, run
 from videolatent_cli.errors import DataError, IncompatibleError, UsageError, VideoError
 from videolatent_cli.pipeline.answering.answerer import AnswerOptions
 from videolatent_cli.pipeline.answering.evidence import cut_evidence
-from videolatent_cli.pipeline.library.ask_many import cross_question
-from videolatent_cli.pipeline.library.index import changes
+from videolatent_cli.pipeline.library.ask_many import per_video_question
+from videolatent_cli.pipeline.library.index import watch_for_changes
 from videolatent_cli.pipeline.library.maintenance import (
     library_problems,
     migrate_library,
@@ -235,8 +235,8 @@ def test_a_library_of_scenes(tmp_path: Path) -> None:
     ],
 )
 def test_questions_about_many_videos_are_put_to_each(text: str, each: str | None) -> None:
-    found = cross_question(text)
-    assert (found and f"{found.kind}: {found.each}") == each
+    found = per_video_question(text)
+    assert (found and f"{found.kind}: {found.question}") == each
 
 
 def test_many_videos_are_asked_and_counted(media: Path) -> None:
@@ -258,9 +258,9 @@ def test_many_videos_are_asked_and_counted(media: Path) -> None:
     assert {Path(moment.video).name for moment in count.evidence} <= {*yes, "copy.mp4"}
     blank = ask(which, under="val/", min_score=0.0, options=AnswerOptions(num_evidence=0))
     assert (blank.answer, blank.evidence) == (found.answer, [])
-    with pytest.raises(UsageError, match="--sheet: draws one video, got a question about many"):
+    with pytest.raises(UsageError, match="--sheet: shows one video, got a question about many"):
         ask(which, sheet=media)
-    part = ask("How many videos show a red circle?", most=2, min_score=0.0)
+    part = ask("How many videos show a red circle?", max_segments=2, min_score=0.0)
     assert "asked 2 of 4 segments: Does the video show a red circle?" in part.warnings
     none = ask("How many videos show a submarine?")
     assert (none.status, none.evidence) == ("not_found", [])
@@ -305,7 +305,7 @@ def test_lists_for_players_and_editing_programs(media: Path) -> None:
 def test_watching_tells_of_new_videos_only(tmp_path: Path) -> None:
     folder = tmp_path / "watched"
     folder.mkdir()
-    told = changes(IndexRequest((folder,), LIBRARY))
+    told = watch_for_changes(IndexRequest((folder,), LIBRARY))
 
     next(told)  # what changed before is told once
     timers = [

@@ -49,7 +49,9 @@ def test_sound_is_where_it_is_heard(tmp_path: Path) -> None:
 
 def test_what_is_said_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = write_whisper(tmp_path)
-    monkeypatch.setitem(speech.OPTIONS, "vad_filter", False)  # it hears nonsense in noise
+    monkeypatch.setitem(
+        speech.TRANSCRIBE_OPTIONS, "vad_filter", False
+    )  # it hears nonsense in noise
     media = tmp_path / "media"
     media.mkdir()
     noise = "anoisesrc=duration=2:seed={}:amplitude=0.5"
@@ -61,11 +63,11 @@ def test_what_is_said_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     said = {one.text.split("\n")[-1]: one.transcript for one in all_segments()}
     sound = read_sound(loud, read_info(loud).start_seconds)
     assert sound is not None
-    expected = transcript_between(speech.Transcriber(model).lines(sound), 0.0, 2.0)
+    expected = transcript_between(speech.Transcriber(model).transcribe(sound), 0.0, 2.0)
     assert len(expected) > 0
     assert said == {"loud.mp4": expected, "written.mp4": "hello", "silent.mp4": ""}
     assert names(expected, mode="text")[0] == "loud.mp4"
-    monkeypatch.setattr(speech.Transcriber, "lines", None)
+    monkeypatch.setattr(speech.Transcriber, "transcribe", None)
     loud.rename(media / "renamed.mp4")
     (tmp_path / "notes.csv").write_text("video,place\nmedia/renamed.mp4,Rotterdam\n")
     run(media, metadata=tmp_path / "notes.csv")  # the library knows its model

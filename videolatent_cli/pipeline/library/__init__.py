@@ -1,1 +1,1 @@
-"""Video libraries: index, search, ask, and their care."""
+"""Video libraries: indexing, search, questions and maintenance."""

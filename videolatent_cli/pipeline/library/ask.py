@@ -1,4 +1,4 @@
-"""One question asked of a whole library: moments found, each asked, the answers combined."""
+"""Ask a library a question: find moments, ask the model about each, and combine the answers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from videolatent_cli.pipeline.answering.answerer import (
 )
 from videolatent_cli.pipeline.answering.evidence import evidence_sheet
 from videolatent_cli.pipeline.library.ask_many import (
-    CrossQuestion,
+    PerVideoQuestion,
     answer_per_video,
-    cross_question,
     load_moments,
+    per_video_question,
 )
 from videolatent_cli.pipeline.library.search import LibrarySearch, Moment, SearchRequest
 from videolatent_cli.pipeline.runs.trained_model import TrainedModel
@@ -34,21 +34,24 @@ if TYPE_CHECKING:
     from videolatent_cli.pipeline.answering.answer import Answer
     from videolatent_cli.pipeline.answering.answerer import LoadedClip
 
-_LEAST_WEIGHT = 1e-6
+_MIN_WEIGHT = 1e-6
+"""Lowest weight of an answer, so that answers to moments with score 0 still count."""
 
 
 @dataclass(frozen=True)
 class LibraryOptions:
-    """How a library is asked."""
+    """Which moments of a library are asked."""
 
     count: int = 5
-    """Moments that are asked."""
-    most: int = 1000
-    """Moments that are asked at most where the question is about many videos."""
+    """Number of moments that are asked, the best matches."""
+    max_segments: int = 1000
+    """Number of segments that are asked at most, for a question about many videos."""
     min_score: float | None = None
-    """Score from which a moment counts as found; None: what the embedder says."""
+    """Lowest score of a moment that is asked; None: the default of the embedder."""
     under: str = ""
+    """Folder, or start of the path below a root, that files must be in; empty: all files."""
     where: str | None = None
+    """SQL condition on the columns of files."""
 
     @property
     def selects(self) -> bool:
@@ -66,9 +69,9 @@ class _Candidate:
 
     @property
     def weight(self) -> float:
-        """How much its answer counts: the chance of its words times the score of the moment."""
-        chance = math.exp(self.answered.log_likelihood)
-        return max(chance * self.moment.score, _LEAST_WEIGHT)
+        """Weight of the answer: the likelihood of its words times the score of the moment."""
+        likelihood = math.exp(self.answered.log_likelihood)
+        return max(likelihood * self.moment.score, _MIN_WEIGHT)
 
 
 class LibraryAsker:
@@ -84,88 +87,94 @@ class LibraryAsker:
     ) -> None:
         library.check(sampling=trained.checkpoint.sampling.hash, fingerprint=source.fingerprint)
         self._library = library
-        self._finder = LibrarySearch(library)
+        self._library_search = LibrarySearch(library)
         self._trained = trained
         self._source = source
         self._answerer = Answerer(trained, answer_options)
         self._options = options
 
     def answer(self, question: Question, sheet: Path | None = None) -> Answer:
-        """Return the answer that the moments found speak for most; `not_found` where there is none.
+        """Return the answer with the largest total weight; `not_found` if no moment matches.
 
-        Choice: each moment's answer counts by the likelihood of its words times the moment's
-        score, equal answers together; the evidence is that of the moments that agree.
+        Choice: each answer has a weight, the likelihood of its words times the score of its
+        moment. The weights of equal answers add up. The evidence is that of the moments that agree.
+
+        Args:
+            question: The question.
+            sheet: PNG file for a contact sheet of the moment with the largest weight.
 
         Raises:
-            UsageError: Where a sheet of many videos is asked for.
+            UsageError: If a sheet is requested for a question about many videos.
         """
-        request = self._search(question)
-        cross = cross_question(question.text) if not question.choices else None
-        if cross is not None and sheet is not None:
+        request = self._search_request(question)
+        per_video = per_video_question(question.text) if not question.choices else None
+        if per_video is not None and sheet is not None:
             raise UsageError(
-                f"--sheet: draws one video, got a question about many ('{question.text}'); "
+                f"--sheet: shows one video, got a question about many ('{question.text}'); "
                 "use --clips"
             )
-        if cross is not None:
-            return self._answer_per_video(question, cross, request)
-        moments = self._finder.find(request)
+        if per_video is not None:
+            return self._answer_per_video(question, per_video, request)
+        moments = self._library_search.find(request)
         if not moments:
             return self._not_found(question, request)
         candidates = self._ask(question, moments)
-        totals: dict[str, float] = {}
-        for one in candidates:
-            text = one.answered.answer.answer
-            totals[text] = totals.get(text, 0.0) + one.weight
-        best = max(totals, key=totals.__getitem__)
-        agreeing = [one for one in candidates if one.answered.answer.answer == best]
-        agreeing.sort(key=lambda one: -one.weight)
+        weights: dict[str, float] = {}
+        for candidate in candidates:
+            text = candidate.answered.answer.answer
+            weights[text] = weights.get(text, 0.0) + candidate.weight
+        best = max(weights, key=weights.__getitem__)
+        agreeing = [c for c in candidates if c.answered.answer.answer == best]
+        agreeing.sort(key=lambda candidate: -candidate.weight)
         if sheet is not None:
             self._write_sheet(agreeing[0], sheet)
         return _combined(agreeing)
 
-    def _answer_per_video(
-        self, question: Question, cross: CrossQuestion, request: SearchRequest
-    ) -> Answer:
-        """Return the answer to a question about many videos."""
-        request = replace(request, query=cross.each, count=self._options.most)
-        found = self._finder.candidates(request)
-        if not found:
-            return self._not_found(question, request)
-        answer = answer_per_video(question, cross, found, self._source, self._answerer)
-        asked = f"asked {len(found)} of {len(self._library.segments)} segments: {cross.each}"
-        return answer.model_copy(update={"warnings": [asked, *answer.warnings]})
-
-    def _not_found(self, question: Question, request: SearchRequest) -> Answer:
-        """Return that nothing in the library is about a question."""
-        reason = (
-            f"no moment of the library scores {request.min_score:g} or more; name what is seen "
-            "there, or lower --min-score"
-        )
-        return unanswered(self._trained, question, "not_found", reason)
-
-    def _search(self, question: Question) -> SearchRequest:
-        """Return how the moments of a question are found."""
+    def _search_request(self, question: Question) -> SearchRequest:
+        """Return the search for the moments of a question."""
         options = self._options
-        least = (
-            self._finder.embedder.least_score if options.min_score is None else options.min_score
-        )
+        min_score = options.min_score
+        if min_score is None:
+            min_score = self._library_search.embedder.default_min_score
         return SearchRequest(
             question.text,
             self._library.folder,
             options.count,
             under=options.under,
             where=options.where,
-            min_score=least,
+            min_score=min_score,
         )
+
+    def _answer_per_video(
+        self, question: Question, per_video: PerVideoQuestion, request: SearchRequest
+    ) -> Answer:
+        """Return the answer to a question about many videos."""
+        # The search uses the question about one video: "how many videos" matches no moment.
+        request = replace(request, query=per_video.question, count=self._options.max_segments)
+        moments = self._library_search.candidates(request)
+        if not moments:
+            return self._not_found(question, request)
+        answer = answer_per_video(question, per_video, moments, self._source, self._answerer)
+        num_segments = len(self._library.segments)
+        asked = f"asked {len(moments)} of {num_segments} segments: {per_video.question}"
+        return answer.model_copy(update={"warnings": [asked, *answer.warnings]})
+
+    def _not_found(self, question: Question, request: SearchRequest) -> Answer:
+        """Return an answer which states that no moment of the library matches."""
+        reason = (
+            f"no moment of the library scores {request.min_score:g} or more; ask about something "
+            "that its videos show, or lower --min-score"
+        )
+        return unanswered(self._trained, question, "not_found", reason)
 
     def _ask(self, question: Question, moments: Sequence[Moment]) -> list[_Candidate]:
         """Return each moment with its answer, all computed together."""
-        loaded = load_moments(self._source, moments)
-        answered = self._answerer.answer([(one, [question]) for one in loaded])
-        return [_Candidate(*each) for each in zip(moments, loaded, answered, strict=True)]
+        clips = load_moments(self._source, moments)
+        answers = self._answerer.answer([(clip, [question]) for clip in clips])
+        return [_Candidate(*parts) for parts in zip(moments, clips, answers, strict=True)]
 
     def _write_sheet(self, best: _Candidate, sheet: Path) -> None:
-        """Write the contact sheet of the moment that counts most."""
+        """Write the contact sheet of the moment with the largest weight."""
         answer = best.answered.answer
         title = f"{answer.question}\n{answer.answer} ({best.loaded.clip.path})"
         weights = best.answered.weights or []
@@ -174,8 +183,8 @@ class LibraryAsker:
 
 
 def _combined(agreeing: Sequence[_Candidate]) -> Answer:
-    """Return the answer of the moment that counts most, with the evidence of all that agree."""
-    answers = [one.answered.answer for one in agreeing]
+    """Return the first answer with the evidence and the times of all that agree."""
+    answers = [candidate.answered.answer for candidate in agreeing]
     seconds = {
         name: sum(answer.timing_seconds[name] for answer in answers)
         for name in answers[0].timing_seconds

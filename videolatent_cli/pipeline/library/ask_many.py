@@ -1,4 +1,4 @@
-"""Questions about many videos: every video is asked the same, and the answers are counted."""
+"""Questions about many videos: each video gets the same yes-or-no question; answers are counted."""
 
 from __future__ import annotations
 
@@ -19,85 +19,87 @@ if TYPE_CHECKING:
     from videolatent_cli.pipeline.answering.answerer import Answered, Answerer, LoadedClip
     from videolatent_cli.pipeline.library.search import Moment
 
-_ASKED = re.compile(
+_PER_VIDEO = re.compile(
     r"\s*(in\s+)?(which|how\s+many)\s+(?:video|clip|file|recording)(s?)\s+(.+?)[\s?.]*",
     re.IGNORECASE,
 )
-_AUXILIARY = re.compile(r"(did|do|does|is|are|was|were|has|have|had|can)\s", re.IGNORECASE)
+_AUXILIARY_VERB = re.compile(r"(did|do|does|is|are|was|were|has|have|had|can)\s", re.IGNORECASE)
+_MOMENTS_PER_BATCH = 32
+"""Number of moments that are loaded and asked together."""
 
 
 @dataclass(frozen=True)
-class CrossQuestion:
-    """A question that is answered by asking each video the same."""
+class PerVideoQuestion:
+    """A question about many videos, as the yes-or-no question that each video gets."""
 
     kind: Literal["which", "count"]
-    each: str
-    """Asked of every video; its answer is yes or no."""
+    """Whether the answer names the videos or counts them."""
+    question: str
+    """Yes-or-no question about one video."""
 
 
-def cross_question(text: str) -> CrossQuestion | None:
-    """Return a question about many videos as one for each, None for any other question.
+def per_video_question(text: str) -> PerVideoQuestion | None:
+    """Return a question about many videos as one about each video; None for any other question.
 
-    "In which videos did the red square move?" asks each "Did the red square move?", and "How many
-    videos show a dog?" asks "Does the video show a dog?".
+    "In which videos did the red square move?" becomes "Did the red square move?". "How many videos
+    show a dog?" becomes "Does the video show a dog?".
     """
-    found = _ASKED.fullmatch(text)
-    if found is None:
+    match = _PER_VIDEO.fullmatch(text)
+    if match is None:
         return None
-    inside, which, plural, rest = found.groups()
-    kind: Literal["which", "count"] = "which" if which.lower() == "which" else "count"
-    if inside and _AUXILIARY.match(rest):
-        return CrossQuestion(kind, f"{rest[0].upper()}{rest[1:]}?")
-    verb, _, what = rest.partition(" ")
+    in_, quantifier, plural, rest = match.groups()
+    kind: Literal["which", "count"] = "which" if quantifier.lower() == "which" else "count"
+    # "In which videos did it move?": the rest is a complete question already.
+    if in_ and _AUXILIARY_VERB.match(rest):
+        return PerVideoQuestion(kind, f"{rest[0].upper()}{rest[1:]}?")
+    # "Which video shows a dog?": the rest starts with a verb, which becomes an infinitive.
+    verb, _, complement = rest.partition(" ")
     if not plural:
         verb = "have" if verb == "has" else verb.removesuffix("s")
-    return CrossQuestion(kind, f"Does the video {verb} {what}?")
-
-
-_AT_ONCE = 32
+    return PerVideoQuestion(kind, f"Does the video {verb} {complement}?")
 
 
 def answer_per_video(
     question: Question,
-    cross: CrossQuestion,
+    per_video: PerVideoQuestion,
     candidates: Sequence[Moment],
     source: VideoSource,
     answerer: Answerer,
 ) -> Answer:
-    """Return which videos, or how many, a question is true of.
+    """Return in which videos, or in how many, the answer is yes.
 
-    Choice: each segment is given the answers yes and no, and a video counts if yes is the likelier
-    one for a segment of it; copies are one video. The evidence is, for each, that of the segment
-    whose yes is most likely.
+    Choice: the model chooses between yes and no for each segment. A video counts if yes is the
+    likelier choice for one of its segments; copies count as one video. The evidence of a video is
+    that of the segment with the most likely yes.
     """
-    best: dict[str, Answered] = {}
+    best_yes: dict[str, Answered] = {}
     names: dict[str, str] = {}
-    answered: list[Answered] = []
-    asked = Question(question.id, cross.each, choices=("yes", "no"))
-    for moment, found in _ask_each(asked, candidates, source, answerer):
-        answered.append(found)
+    all_answered: list[Answered] = []
+    yes_or_no = Question(question.id, per_video.question, choices=("yes", "no"))
+    for moment, answered in _ask_each(yes_or_no, candidates, source, answerer):
+        all_answered.append(answered)
         content = moment.segment.content_id
-        if found.answer.answer == "yes" and (
-            content not in best or best[content].log_likelihood < found.log_likelihood
+        if answered.answer.answer == "yes" and (
+            content not in best_yes or best_yes[content].log_likelihood < answered.log_likelihood
         ):
-            best[content] = found
+            best_yes[content] = answered
             names[content] = printable(Path(moment.paths[0].name))
-    yes = [found.answer for found in best.values()]
-    text = str(len(yes)) if cross.kind == "count" else "; ".join(sorted(names.values()))
-    first = answered[0].answer
+    yes_answers = [answered.answer for answered in best_yes.values()]
+    is_count = per_video.kind == "count"
+    first = all_answered[0].answer
     return first.model_copy(
         update={
             "question": question.text,
-            "answer": text,
+            "answer": str(len(yes_answers)) if is_count else "; ".join(sorted(names.values())),
             "choice": None,
             "choice_probs": None,
-            "status": "ok" if yes or cross.kind == "count" else "not_found",
-            "evidence": [moment for answer in yes for moment in answer.evidence],
+            "status": "ok" if yes_answers or is_count else "not_found",
+            "evidence": [moment for answer in yes_answers for moment in answer.evidence],
             "timing_seconds": {
-                name: sum(one.answer.timing_seconds[name] for one in answered)
+                name: sum(answered.answer.timing_seconds[name] for answered in all_answered)
                 for name in first.timing_seconds
             },
-            "cache_hit": all(one.answer.cache_hit for one in answered),
+            "cache_hit": all(answered.answer.cache_hit for answered in all_answered),
         }
     )
 
@@ -105,18 +107,18 @@ def answer_per_video(
 def _ask_each(
     question: Question, candidates: Sequence[Moment], source: VideoSource, answerer: Answerer
 ) -> Iterator[tuple[Moment, Answered]]:
-    """Yield each candidate with the answer to the same question, some at a time."""
-    for start in range(0, len(candidates), _AT_ONCE):
-        some = candidates[start : start + _AT_ONCE]
-        loaded = load_moments(source, some)
-        yield from zip(some, answerer.answer([(one, [question]) for one in loaded]), strict=True)
+    """Yield each candidate with its answer to the same question, computed in batches."""
+    for start in range(0, len(candidates), _MOMENTS_PER_BATCH):
+        batch = candidates[start : start + _MOMENTS_PER_BATCH]
+        clips = load_moments(source, batch)
+        yield from zip(batch, answerer.answer([(clip, [question]) for clip in clips]), strict=True)
 
 
 def load_moments(source: VideoSource, moments: Sequence[Moment]) -> list[LoadedClip]:
-    """Return moments with their features: those of the content that was indexed.
+    """Return moments with the features of the content that was indexed.
 
     Raises:
-        VideoError: Where the cache lacks a moment, and its file is gone or has changed.
+        VideoError: If the cache lacks a moment and its file is gone or has changed.
     """
     clips = [Clip(m.paths[0], m.segment.window, m.segment.content_id) for m in moments]
     if all(source.cached(clip) for clip in clips):

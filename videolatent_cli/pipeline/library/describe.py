@@ -1,4 +1,4 @@
-"""What a backbone says it sees: the text by which videos are found."""
+"""Text descriptions of videos by a backbone, which make videos searchable by words."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from videolatent_cli.model.backbones.features import VideoFeatures
 
 PROMPTS = ("Describe the video in two sentences.",)
-"""Choice: what any chat model understands."""
+"""Prompts for pretrained backbones. Choice: a request that any chat model understands."""
 EMBEDDED_PROMPTS = ("List the objects.", "List the events.")
-"""What the embedded backbone was trained to list."""
+"""Prompts for the embedded backbone, which was trained to answer exactly these."""
 
 
 class Describer:
@@ -32,16 +32,20 @@ class Describer:
         self._max_new_tokens = max_new_tokens
 
     def describe(self, videos: Sequence[VideoFeatures]) -> list[str]:
-        """Return a text for each video: the answers to all prompts, computed together."""
+        """Return one text per video: the answers to all prompts, joined."""
         examples = [[Example(prompt, "") for prompt in self._prompts] for _ in videos]
         batch = self._prompter.collate(list(videos), examples)
-        out = generate(
+        generated = generate(
             self._model,
             batch.to(self._model.backbone.device),
             self._prompter.end_of_turn,
             latents="off",
             max_new_tokens=self._max_new_tokens,
         )
-        answers = [self._prompter.decode(ids) for ids in out.token_ids]
-        size = len(self._prompts)
-        return [". ".join(answers[i : i + size]) for i in range(0, len(answers), size)]
+        # One row per video and prompt; the prompts of a video are adjacent.
+        answers = [self._prompter.decode(ids) for ids in generated.token_ids]
+        per_video = len(self._prompts)
+        return [
+            ". ".join(answers[start : start + per_video])
+            for start in range(0, len(answers), per_video)
+        ]

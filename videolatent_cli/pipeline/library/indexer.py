@@ -1,4 +1,4 @@
-"""What makes the rows of a library: decode in processes of their own, encode, describe."""
+"""Index files into a library: probe, cut, decode, encode, describe, and commit in groups."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from videolatent_cli.pipeline.library.embedders.backbone import BackboneEmbedder
 from videolatent_cli.pipeline.library.embedders.base import (
     LEXICAL,
     Embedder,
-    full_spec,
+    absolute_spec,
     open_embedder,
 )
 from videolatent_cli.pipeline.library.local_builder import LocalBuilder, SegmentBuilder
 from videolatent_cli.pipeline.library.ray_builder import RayBuilder, SegmentWork
-from videolatent_cli.pipeline.library.segment_builder import SegmentJob, prompts_of, refresh_text
+from videolatent_cli.pipeline.library.segment_builder import (
+    SegmentJob,
+    description_prompts,
+    refresh_text,
+)
 from videolatent_cli.pipeline.library.segmenting import SegmentRule, cut_video
 from videolatent_cli.pipeline.library.transcripts import Caption, Transcriber, TranscriptReader
 from videolatent_cli.pipeline.runs.trained_model import TrainedModel, open_model
@@ -38,42 +42,43 @@ if TYPE_CHECKING:
     from videolatent_cli.runtime.machine import Machine
     from videolatent_cli.runtime.progress import Progress
 
-_SEGMENTS_A_FILE = 8
-"""Groups of files end early where they have more than this on average."""
+_SEGMENTS_PER_FILE = 8
+"""Average number of segments per file above which a group ends before it has all its files."""
 
 
 @dataclass(frozen=True)
 class _ProbedFile:
-    """A file that was probed."""
+    """A file with its content id and length, and the work that it needs."""
 
     row: FileRow
-    parts: list[SegmentJob]
-    """What is to be described; empty where the content is known or cannot be read."""
-    lines: tuple[Caption, ...] | None = ()
-    """What is said; None: what its segments say already."""
-    told: bool = True
-    """Whether segments of the content tell of this file, or of another one that is there."""
+    jobs: list[SegmentJob]
+    """Segments to build; empty if the content is known or the file cannot be read."""
+    captions: tuple[Caption, ...] | None = ()
+    """Captions of the file; None: the known segments keep their transcript."""
+    up_to_date: bool = True
+    """Whether the search text of known segments already covers this file or a copy of it."""
 
 
 @contextmanager
 def open_indexer(
     request: IndexRequest, rule: SegmentRule, machine: Machine, library: Library | None
 ) -> Iterator[Indexer]:
-    """Yield what writes to a library, its contract checked; to a new one where there is none.
+    """Check the contract of a library, or make a new one if it is None, and yield its indexer.
 
     Raises:
-        IncompatibleError: Where the library was made in another way.
+        IncompatibleError: If the library was made with other settings.
     """
-    known = library.manifest.embedder_spec if library is not None else LEXICAL
-    spec = full_spec(request.embedder or known)
+    library_spec = library.manifest.embedder_spec if library is not None else LEXICAL
+    spec = absolute_spec(request.embedder or library_spec)
     embedder = open_embedder(spec)
     speech = library.manifest.speech if library is not None else request.speech_name
     transcriber = Transcriber(Path(speech)) if speech else None
     trained = open_model(request.run, machine.device)
     wanted = _manifest(trained, request, rule, embedder, spec)
+    # Such an embedder reads the cached features, which are those of the describing run.
     if isinstance(embedder, BackboneEmbedder) and embedder.fingerprint != wanted.fingerprint:
         raise IncompatibleError(
-            f"--embedder: {spec} sees videos in another way than {trained.name}, which describes "
+            f"--embedder: {spec} encodes videos differently from {trained.name}, which describes "
             "them; name the same run with --run"
         )
     if library is None:
@@ -86,16 +91,16 @@ def open_indexer(
     )
     source = trained.source(FeatureCache(machine.cache_dir))
     with ExitStack() as stack:
-        seconds = trained.checkpoint.recipe.video.timeout_seconds
-        isolation = stack.enter_context(Isolation(request.jobs, seconds))
-        maker: SegmentBuilder
+        timeout_seconds = trained.checkpoint.recipe.video.timeout_seconds
+        isolation = stack.enter_context(Isolation(request.jobs, timeout_seconds))
+        builder: SegmentBuilder
         if request.workers is not None:
             work = (SegmentWork, trained.name, source.fingerprint, machine.device, spec)
-            maker = RayBuilder(stack.enter_context(RayPool(request.workers, *work)), source)
+            builder = RayBuilder(stack.enter_context(RayPool(request.workers, *work)), source)
         else:
-            maker = LocalBuilder(trained, source, embedder, isolation)
-        lines = TranscriptReader(isolation, transcriber)
-        yield Indexer(library, rule, maker, embedder, isolation, lines)
+            builder = LocalBuilder(trained, source, embedder, isolation)
+        reader = TranscriptReader(isolation, transcriber)
+        yield Indexer(library, rule, builder, embedder, isolation, reader)
 
 
 def _manifest(
@@ -105,13 +110,13 @@ def _manifest(
     embedder: Embedder,
     spec: str,
 ) -> Manifest:
-    """Return what a library that is made now agrees on."""
+    """Return the manifest that a new library of this request has."""
     model = trained.checkpoint.recipe.backbone.model
     return Manifest(
         sampling=trained.checkpoint.sampling.hash,
         fingerprint=trained.source().fingerprint,
         segments=rule.name,
-        descriptions=f"{model}: {' '.join(prompts_of(trained))}",
+        descriptions=f"{model}: {' '.join(description_prompts(trained))}",
         embedder=embedder.name,
         embedder_spec=spec,
         dim=embedder.dim,
@@ -121,113 +126,128 @@ def _manifest(
 
 
 class Indexer:
-    """Turns files into rows, some at a time, each part committed before the next."""
+    """Writes files to a library in groups; each group is committed before the next is built."""
 
     def __init__(
         self,
         library: Library,
         rule: SegmentRule,
-        maker: SegmentBuilder,
+        builder: SegmentBuilder,
         embedder: Embedder,
         isolation: Isolation,
-        lines: TranscriptReader,
+        reader: TranscriptReader,
     ) -> None:
         self.library = library
         self._rule = rule
-        self._maker = maker
+        self._builder = builder
         self._embedder = embedder
         self._isolation = isolation
-        self._lines = lines
+        self._reader = reader
 
-    def index(self, found: Scan, stop: StopRequest, progress: Progress) -> list[FileRow]:
-        """Commit what is to do, some files at a time, and return their rows."""
-        self.library.set_roots(found.roots)
+    def index(self, scanned: Scan, stop: StopRequest, progress: Progress) -> list[FileRow]:
+        """Index the new and changed files of a scan and return their rows."""
+        self.library.set_roots(scanned.roots)
+        # Removes segments without a file, which an earlier, killed run can have left.
         self.library.sweep()
-        self._mark_pending(found.todo)
-        known, told = self._lengths(), set(found.told)
+        self._mark_pending(scanned.todo)
+        lengths, up_to_date = self._known_lengths(), set(scanned.up_to_date)
         done: list[FileRow] = []
 
-        def check() -> None:
+        def check_stop() -> None:
             stop.check(f"{len(done)} files are indexed", "the same command")
 
-        for group in self._groups(found.todo, known, told):
-            made = self._maker.make([part for looked in group for part in looked.parts], check)
-            self.library.segments.put(made.segments)
+        for group in self._probed_groups(scanned.todo, lengths, up_to_date):
+            jobs = [job for probed in group for job in probed.jobs]
+            result = self._builder.build(jobs, check_stop)
+            # Segments are committed before files: a file that counts as indexed has its segments.
+            self.library.segments.put(result.segments)
             self.library.segments.replace(self._refreshed_segments(group))
-            rows = [_marked(looked.row, made.failed) for looked in group]
+            rows = [_with_failure(probed.row, result.failed) for probed in group]
             self.library.put_files(rows)
-            known |= {r.content_id: r.duration_seconds for r in rows if r.state == "indexed"}
+            # Copies among the remaining files need no decoding from here on.
+            lengths |= {r.content_id: r.duration_seconds for r in rows if r.state == "indexed"}
             done += rows
-            progress("index", len(done), len(found.todo))
-            check()
+            progress("index", len(done), len(scanned.todo))
+            check_stop()
         return done
 
     def _mark_pending(self, files: Sequence[ScannedFile]) -> None:
-        """Tell other processes of new files; changed ones stay as they are until they are read."""
+        """Add new files as pending; changed files keep their rows until they are read."""
         known = {row.key for row in self.library.files()}
         new = [file.row for file in files if file.row.key not in known]
         self.library.put_files([replace(row, state="pending") for row in new])
 
-    def _groups(
-        self, files: Sequence[ScannedFile], known: dict[str, float], told: set[str]
+    def _known_lengths(self) -> dict[str, float]:
+        """Return the lengths (s) of the contents that have segments, by content id."""
+        contents = self.library.segments.contents()
+        files = self.library.files()
+        return {r.content_id: r.duration_seconds for r in files if r.content_id in contents}
+
+    def _probed_groups(
+        self, files: Sequence[ScannedFile], lengths: dict[str, float], up_to_date: set[str]
     ) -> Iterator[list[_ProbedFile]]:
-        """Yield files with what is wanted of them, as many as are committed together."""
+        """Yield probed files in groups that are committed together.
+
+        The caller adds the contents of each group to `lengths` before it asks for the next.
+        """
         group: list[_ProbedFile] = []
         for file in files:
-            pending = {g.row.content_id: g.row.duration_seconds for g in group if g.parts}
-            looked = self._probe(file, ChainMap(pending, known), told)
-            told.add(looked.row.content_id)
-            group.append(looked)
-            parts = sum(len(one.parts) for one in group)
-            most = self._maker.files_at_once
-            if len(group) >= most or parts >= _SEGMENTS_A_FILE * most:
+            # A copy of a file in the same group must not be built twice.
+            in_group = {p.row.content_id: p.row.duration_seconds for p in group if p.jobs}
+            probed = self._probe(file, ChainMap(in_group, lengths), up_to_date)
+            up_to_date.add(probed.row.content_id)
+            group.append(probed)
+            num_jobs = sum(len(member.jobs) for member in group)
+            max_files = self._builder.files_at_once
+            # The second limit keeps groups of long files small: these have many segments each.
+            if len(group) >= max_files or num_jobs >= _SEGMENTS_PER_FILE * max_files:
                 yield group
                 group = []
         if group:
             yield group
 
-    def _lengths(self) -> dict[str, float]:
-        """Return the contents that have segments, with their lengths (s)."""
-        contents = self.library.segments.contents()
-        files = self.library.files()
-        return {r.content_id: r.duration_seconds for r in files if r.content_id in contents}
-
-    def _probe(self, file: ScannedFile, known: Mapping[str, float], told: set[str]) -> _ProbedFile:
-        """Return a file's row with content and length, and its parts if the content is new."""
+    def _probe(
+        self, file: ScannedFile, lengths: Mapping[str, float], up_to_date: set[str]
+    ) -> _ProbedFile:
+        """Return a file's row with content id and length, and its jobs if the content is new."""
         path = file.video.path
         try:
             content = content_id(path)
-            if content in known:
-                row = replace(file.row, content_id=content, duration_seconds=known[content])
-                fresh = content in told and not row.subtitles_digest and not row.notes
-                return _ProbedFile(row, [], () if fresh else self._captions_again(file), told=fresh)
+            if content in lengths:
+                row = replace(file.row, content_id=content, duration_seconds=lengths[content])
+                # A plain copy of a file that is still there adds no subtitles and no notes.
+                covered = content in up_to_date and not row.subtitles_digest and not row.notes
+                captions = () if covered else self._reread_captions(file)
+                return _ProbedFile(row, [], captions, up_to_date=covered)
             info = self._isolation.run(read_info, path)
             length = info.duration_seconds
             cuts = self._isolation.run(cut_video, path, self._rule, length)
         except VideoError as error:
             return _ProbedFile(replace(file.row, state="failed", reason=printable(str(error))), [])
         row = replace(file.row, content_id=content, duration_seconds=length)
-        lines = self._lines.read(file.video, info)
+        captions = self._reader.read(file.video, info)
+        # A single segment is stored as the whole video: training and `vl ask FILE` then share
+        # its cached features.
         windows = [(None, None)] if len(cuts) == 1 else cuts
         clips = [Clip(path, window, content) for window in windows]
-        return _ProbedFile(row, [SegmentJob(row, clip, lines) for clip in clips], lines)
+        return _ProbedFile(row, [SegmentJob(row, clip, captions) for clip in clips], captions)
 
-    def _captions_again(self, file: ScannedFile) -> tuple[Caption, ...] | None:
-        """Return the lines of a file whose content is known."""
-        return self._lines.read_again(file.video, self._isolation.run(read_info, file.video.path))
+    def _reread_captions(self, file: ScannedFile) -> tuple[Caption, ...] | None:
+        """Return the captions of a file with known content; None: they have not changed."""
+        return self._reader.reread(file.video, self._isolation.run(read_info, file.video.path))
 
     def _refreshed_segments(self, group: Sequence[_ProbedFile]) -> list[SegmentRow]:
-        """Return segments of known contents that must tell of a file that is new or changed."""
-        rows: dict[str, SegmentRow] = {}
-        for looked in group:
-            if not looked.told:
-                segments = self.library.segments.of(looked.row.content_id)
-                again = refresh_text(self._embedder, segments, looked.row, looked.lines)
-                rows |= {segment.key: segment for segment in again}
-        return list(rows.values())
+        """Return the known segments whose search text changes with a new or changed file."""
+        segments_by_key: dict[str, SegmentRow] = {}
+        for probed in group:
+            if not probed.up_to_date:
+                segments = self.library.segments.of(probed.row.content_id)
+                refreshed = refresh_text(self._embedder, segments, probed.row, probed.captions)
+                segments_by_key |= {segment.key: segment for segment in refreshed}
+        return list(segments_by_key.values())
 
 
-def _marked(row: FileRow, failed: Mapping[str, str]) -> FileRow:
-    """Return a row, marked where its content does not decode."""
+def _with_failure(row: FileRow, failed: Mapping[str, str]) -> FileRow:
+    """Return a row, marked as failed if its content could not be decoded."""
     reason = failed.get(row.content_id)
     return row if reason is None else replace(row, state="failed", reason=reason)

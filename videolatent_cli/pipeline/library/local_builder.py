@@ -1,4 +1,4 @@
-"""From parts of files to segments and cached features: decode, encode, describe."""
+"""Build segments on this machine: decode in isolated processes, then encode and describe."""
 
 from __future__ import annotations
 
@@ -28,25 +28,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What became of some parts; features are in the cache."""
+    """Segments of some jobs, and the contents that failed; features are in the cache."""
 
     segments: list[SegmentRow] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    """Contents that do not decode, with the reason."""
+    """Reasons by content id, for contents that cannot be decoded."""
 
 
 class SegmentBuilder(Protocol):
-    """Makes segments; where is its own business."""
+    """Builds segments, on this machine or on others."""
 
     files_at_once: int
-    """Files that are best made together."""
+    """Number of files that are best built together."""
 
-    def make(self, parts: Sequence[SegmentJob], check: Callable[[], None]) -> BuildResult:
-        """Return the segments of some parts; `check` is called often and may stop it by raising."""
+    def build(self, jobs: Sequence[SegmentJob], check_stop: Callable[[], None]) -> BuildResult:
+        """Return the segments of some jobs and cache their features.
+
+        Args:
+            jobs: Segments to build.
+            check_stop: Called after each clip or content; may end the work by raising.
+        """
 
 
 class LocalBuilder:
-    """Makes segments in this process; decoding in processes of their own."""
+    """Builds segments in this process; clips are decoded in isolated processes."""
 
     files_at_once = 32
 
@@ -54,53 +59,61 @@ class LocalBuilder:
         self, trained: TrainedModel, source: VideoSource, embedder: Embedder, isolation: Isolation
     ) -> None:
         self._source = source
-        self._needs_pictures = embedder.source == "picture"
-        self._maker = SegmentAssembler(trained, self._source, embedder)
+        self._embeds_pictures = embedder.source == "picture"
+        self._assembler = SegmentAssembler(trained, self._source, embedder)
         self._isolation = isolation
-        self._seconds = trained.checkpoint.recipe.video.timeout_seconds
+        self._timeout_seconds = trained.checkpoint.recipe.video.timeout_seconds
 
-    def make(self, parts: Sequence[SegmentJob], check: Callable[[], None]) -> BuildResult:
-        """Return the segments of some parts; their features are in the cache then."""
-        pictures, bad = self._encode(parts, check)
-        failed = {p.row.content_id: bad[p.clip.path] for p in parts if p.clip.path in bad}
-        good = [part for part in parts if part.row.content_id not in failed]
-        return BuildResult(self._maker.make(good, pictures), failed)
+    def build(self, jobs: Sequence[SegmentJob], check_stop: Callable[[], None]) -> BuildResult:
+        """Return the segments of some jobs and cache their features."""
+        thumbnails, bad_files = self._encode(jobs, check_stop)
+        # One clip that fails excludes its whole content, and with it all copies.
+        failed = {
+            job.row.content_id: bad_files[job.clip.path]
+            for job in jobs
+            if job.clip.path in bad_files
+        }
+        good = [job for job in jobs if job.row.content_id not in failed]
+        return BuildResult(self._assembler.assemble(good, thumbnails), failed)
 
     def _encode(
-        self, parts: Sequence[SegmentJob], check: Callable[[], None]
+        self, jobs: Sequence[SegmentJob], check_stop: Callable[[], None]
     ) -> tuple[dict[Clip, bytes], dict[Path, str]]:
-        """Fill the cache; return a picture of each clip that was decoded, and what failed."""
-        missing = [part.clip for part in parts if not self._source.cached(part.clip)]
-        pictures: dict[Clip, bytes] = {}
+        """Fill the cache; return thumbnails by clip, and reasons by path for files that failed.
+
+        A clip with cached features is not decoded; it gets a thumbnail only if the embedder needs
+        pictures.
+        """
+        missing = [job.clip for job in jobs if not self._source.cached(job.clip)]
+        thumbnails: dict[Clip, bytes] = {}
         failed: dict[Path, str] = {}
         if missing:
             encoding = encode_clips(self._source, missing, decode=self._decode)
-            with closing(encoding):
+            with closing(encoding):  # commits what is encoded, even if check_stop() raises
                 for clip, frames in encoding:
                     if isinstance(frames, VideoError):
                         failed.setdefault(clip.path, printable(str(frames)))
                     else:
-                        pictures[clip] = jpeg(frames.data[len(frames) // 2])
-                    check()
-        if self._needs_pictures:
-            for part in parts:
-                if part.clip not in pictures and part.clip.path not in failed:
+                        thumbnails[clip] = jpeg(frames.data[len(frames) // 2])
+                    check_stop()
+        if self._embeds_pictures:
+            for job in jobs:
+                if job.clip not in thumbnails and job.clip.path not in failed:
                     try:
-                        pictures[part.clip] = self._picture(part)
+                        thumbnails[job.clip] = self._thumbnail(job)
                     except VideoError as error:
-                        failed[part.clip.path] = printable(str(error))
-        return pictures, failed
-
-    def _picture(self, part: SegmentJob) -> bytes:
-        """Return a picture of a part whose features were there before, for embedders that see."""
-        start, end = part.clip.window
-        stop = part.row.duration_seconds if end is None else end
-        return self._isolation.run(moment_thumbnail, part.clip.path, start or 0.0, stop)
+                        failed[job.clip.path] = printable(str(error))
+        return thumbnails, failed
 
     def _decode(self, clip: Clip) -> FrameBatch:
-        """Return a clip's frames, decoded in a process of its own."""
-        sampling = self._source.sampling
-        args = (clip.path, sampling, clip.window, self._seconds)
+        """Return the frames of a clip, decoded in an isolated process."""
+        args = (clip.path, self._source.sampling, clip.window, self._timeout_seconds)
         frames = self._isolation.run(decode_frames, *args)
-        check_content(clip.path, clip.content_id)
+        check_content(clip.path, clip.content_id)  # the file may have changed since it was probed
         return frames
+
+    def _thumbnail(self, job: SegmentJob) -> bytes:
+        """Return a picture from the middle of a job's clip, decoded on its own."""
+        start, end = job.clip.window
+        stop = job.row.duration_seconds if end is None else end
+        return self._isolation.run(moment_thumbnail, job.clip.path, start or 0.0, stop)

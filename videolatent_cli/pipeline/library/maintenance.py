@@ -1,4 +1,4 @@
-"""`vl library`: what a library holds, and its care."""
+"""Inspect and maintain a library: `vl library`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LibraryStatus:
-    """What a library holds."""
+    """Content and settings of a library."""
 
     folder: Path
     states: dict[str, int]
     """Number of files by state."""
     seconds: float
-    """Length of all indexed files, copies counted."""
+    """Total length of the indexed files, including copies."""
     segments: int
+    """Number of segments."""
     size_bytes: int
+    """Size on disk, without cached features."""
     roots: tuple[str, ...]
+    """Folders that the file paths are relative to."""
     made_with: dict[str, str]
+    """Settings that the library was made with."""
     failed: dict[str, str]
-    """Files that cannot be read, with the reason."""
+    """Reasons by path, for files that cannot be read."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document `vl.library-status/1`."""
@@ -41,39 +45,39 @@ class LibraryStatus:
 
 
 def library_status(folder: Path) -> LibraryStatus:
-    """Return what a library holds: `vl library status`."""
+    """Return the content and settings of a library: `vl library status`."""
     library = Library.open(folder)
     files = library.files()
-    made = library.manifest
+    manifest = library.manifest
     return LibraryStatus(
         folder=folder,
         states=dict(Counter(row.state for row in files)),
         seconds=sum(row.duration_seconds for row in files if row.state == "indexed"),
         segments=len(library.segments),
         size_bytes=library.size_bytes(),
-        roots=made.roots,
+        roots=manifest.roots,
         made_with={
-            **made.model,
-            "segments": made.segments,
-            "sampling": made.sampling,
-            "descriptions": made.descriptions,
-            "embedder": made.embedder,
+            **manifest.model,
+            "segments": manifest.segments,
+            "sampling": manifest.sampling,
+            "descriptions": manifest.descriptions,
+            "embedder": manifest.embedder,
         },
         failed={printable(library.path(row)): row.reason for row in files if row.state == "failed"},
     )
 
 
 def library_files(folder: Path) -> list[tuple[Path, FileRow]]:
-    """Return all files of a library with where they lie: `vl library ls`."""
+    """Return all files of a library with their full paths: `vl library ls`."""
     library = Library.open(folder)
     return [(library.path(row), row) for row in library.files()]
 
 
 def show_file(folder: Path, path: Path) -> dict[str, Any]:
-    """Return one file with its segments, as `vl.library-file/1`: `vl library show`.
+    """Return one file and its segments as `vl.library-file/1`: `vl library show`.
 
     Raises:
-        DataError: Where the library does not know it.
+        DataError: If the file is not in the library.
     """
     library = Library.open(folder)
     (row,) = _rows_of(library, [path])
@@ -88,21 +92,23 @@ def show_file(folder: Path, path: Path) -> dict[str, Any]:
         "notes": json.loads(row.notes) if row.notes else {},
         "segments": [
             {
-                "start_seconds": one.start_seconds,
-                "end_seconds": one.end_seconds,
-                "description": one.description,
-                "transcript": one.transcript,
+                "start_seconds": segment.start_seconds,
+                "end_seconds": segment.end_seconds,
+                "description": segment.description,
+                "transcript": segment.transcript,
             }
-            for one in segments
+            for segment in segments
         ],
     }
 
 
 def remove_from_library(folder: Path, paths: list[Path], *, dry_run: bool) -> int:
-    """Forget files and return how many; the files themselves stay: `vl library rm`.
+    """Remove files from a library and return their number: `vl library rm`.
+
+    The video files themselves are not touched.
 
     Raises:
-        DataError: Where the library does not know one of them.
+        DataError: If one of them is not in the library.
     """
     library = Library.open(folder)
     with writing(folder):
@@ -114,26 +120,30 @@ def remove_from_library(folder: Path, paths: list[Path], *, dry_run: bool) -> in
 
 
 def _rows_of(library: Library, paths: list[Path]) -> list[FileRow]:
-    """Return the rows of files, or of all files below folders."""
+    """Return the rows of files, or of all files below folders.
+
+    Raises:
+        DataError: If a path is not in the library.
+    """
     files = [(library.path(row), row) for row in library.files()]
-    found: list[FileRow] = []
+    all_rows: list[FileRow] = []
     for path in paths:
-        asked = path.absolute()
-        rows = [row for at, row in files if at == asked or asked in at.parents]
+        wanted = path.absolute()
+        rows = [row for file, row in files if file == wanted or wanted in file.parents]
         if not rows:
-            raise DataError(f"{path}: not in {library.folder}; 'vl library ls' lists what is")
-        found += rows
-    return found
+            raise DataError(f"{path}: not in {library.folder}; 'vl library ls' lists its files")
+        all_rows += rows
+    return all_rows
 
 
 def migrate_library(folder: Path) -> bool:
-    """Bring a library to today's layout; whether there was anything to do: `vl library migrate`.
+    """Bring a library to the current layout and return whether it changed: `vl library migrate`.
 
     Raises:
-        DataError: Where there is no library.
+        DataError: If there is no library.
     """
     if not Library.exists(folder):
-        Library.open(folder)
+        Library.open(folder)  # raises the error for a missing library
     with writing(folder):
         return migrate(folder)
 
@@ -148,36 +158,36 @@ def compact_library(folder: Path) -> int:
 
 
 def library_problems(folder: Path) -> list[str]:
-    """Return what does not fit together in a library: `vl library verify`."""
+    """Return the inconsistencies of a library, one line each: `vl library verify`."""
     return Library.open(folder).problems()
 
 
 def relocate_library(folder: Path, old: str, new: Path) -> None:
-    """Say that the files below a root lie elsewhere now: `vl library relocate`.
+    """Replace a root, after its files have moved to another folder: `vl library relocate`.
 
     Raises:
-        DataError: Where no root has the old name, or where the new folder is missing.
+        DataError: If no root has the old name, or if the new folder is missing.
     """
     if not new.is_dir():
-        raise DataError(f"{new}: is no folder; name where the files lie now")
+        raise DataError(f"{new}: is not a folder; name the folder that contains the files now")
     with writing(folder):
         Library.open(folder).move_root(old, new.absolute())
 
 
 def export_library(folder: Path, out: Path) -> int:
-    """Write all segments with their files and return how many: `vl library export`.
+    """Write all segments with their files and return their number: `vl library export`.
 
     Raises:
         DataError: For a file name that ends neither in `.parquet` nor in `.jsonl`.
     """
     library = Library.open(folder)
     table = library.export()
-    part = out.with_name(out.name + ".part")
+    part = out.with_name(out.name + ".part")  # renamed when complete
     if out.suffix == ".parquet":
         pq.write_table(table, part)
     elif out.suffix == ".jsonl":
-        plain = table.drop_columns(["thumbnail"])
-        lines = (json.dumps(row, ensure_ascii=False) for row in plain.to_pylist())
+        without_pictures = table.drop_columns(["thumbnail"])  # JSON cannot store bytes
+        lines = (json.dumps(row, ensure_ascii=False) for row in without_pictures.to_pylist())
         part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     else:
         raise DataError(f"{out}: must end in .parquet or .jsonl, got '{out.suffix}'")

@@ -1,4 +1,4 @@
-"""What users say of their videos: records with a column `video` and any others."""
+"""Notes about videos: user-written records with a column `video` and any other columns."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,9 @@ class _Note(BaseModel):
 
 
 def read_notes(path: Path) -> dict[Path, str]:
-    """Return a JSON object of the other columns for each video, by its absolute path.
+    """Return the notes about each video, by its absolute path.
+
+    Notes are a JSON object of all columns except `id` and `video`.
 
     Args:
         path: JSON Lines or CSV; `video` is a path, relative to the folder of this file.
@@ -29,6 +31,6 @@ def read_notes(path: Path) -> dict[Path, str]:
     for record in read_records(path, _Note, "record", "name a file with a column video"):
         video = (path.parent / record.video).absolute()
         if not video.exists():
-            logger.warning("{}: names no file, got '{}'", path, record.video)
+            logger.warning("{}: video: file not found, got '{}'", path, record.video)
         notes[video] = json.dumps(record.model_extra, ensure_ascii=False, sort_keys=True)
     return notes

@@ -1,4 +1,4 @@
-"""Segments made on a Ray cluster: workers decode, encode and describe, this process commits."""
+"""Build segments on a Ray cluster: workers decode, encode and describe; this process commits."""
 
 from __future__ import annotations
 
@@ -19,68 +19,69 @@ if TYPE_CHECKING:
     from videolatent_cli.pipeline.library.segment_builder import SegmentJob
     from videolatent_cli.runtime.ray_pool import RayPool
 
-_FILES_A_WORKER = 8
+_FILES_PER_WORKER = 8
 
-Task = tuple[list["SegmentJob"], list[CachedVideo]]
-"""Parts of one content, and those of their features that need not be made again."""
+BuildTask = tuple[list["SegmentJob"], list[CachedVideo]]
+"""Jobs of one content, and the features of these jobs that are cached already."""
 
 
 class RayBuilder:
-    """Gives contents to workers, and keeps what they send back.
+    """Sends contents to workers, and caches the features that they return.
 
     Workers need the videos and the run under the same paths, but no library and no cache.
     """
 
     def __init__(self, pool: RayPool, source: VideoSource) -> None:
-        self.files_at_once = max(32, _FILES_A_WORKER * pool.count)
+        self.files_at_once = max(32, _FILES_PER_WORKER * pool.count)
         self._pool = pool
         self._source = source
 
-    def make(self, parts: Sequence[SegmentJob], check: Callable[[], None]) -> BuildResult:
-        """Return the segments of some parts; their features are in the cache then."""
-        by_content: dict[str, list[SegmentJob]] = {}
-        for part in parts:
-            by_content.setdefault(part.row.content_id, []).append(part)
-        made = BuildResult()
+    def build(self, jobs: Sequence[SegmentJob], check_stop: Callable[[], None]) -> BuildResult:
+        """Return the segments of some jobs and cache their features."""
+        jobs_by_content: dict[str, list[SegmentJob]] = {}
+        for job in jobs:
+            jobs_by_content.setdefault(job.row.content_id, []).append(job)
+        result = BuildResult()
         cache = self._source.cache
         assert cache is not None
-        if not parts:
-            return made
+        if not jobs:
+            return result
         with cache.writer() as writer:
-            tasks = (self._task(some) for some in by_content.values())
-            for one, features in self._pool.map("make", tasks):
+            tasks = (self._task(content_jobs) for content_jobs in jobs_by_content.values())
+            for content_result, features in self._pool.map("build", tasks):
                 for row in features:
                     writer.put(row)
-                made.segments.extend(one.segments)
-                made.failed.update(one.failed)
-                check()
-        return made
+                result.segments.extend(content_result.segments)
+                result.failed.update(content_result.failed)
+                check_stop()
+        return result
 
-    def _task(self, parts: list[SegmentJob]) -> Task:
-        """Return what a worker is given."""
+    def _task(self, jobs: list[SegmentJob]) -> BuildTask:
+        """Return the input of a worker for the jobs of one content."""
         assert self._source.cache is not None
-        known = self._source.cache.find([self._source.key(part.clip) for part in parts])
-        return parts, list(known.values())
+        cached = self._source.cache.find([self._source.key(job.clip) for job in jobs])
+        return jobs, list(cached.values())
 
 
 class SegmentWork:
-    """What a worker does: all that an index of one machine does, in a cache for the while."""
+    """Work of a Ray process: a local builder with a temporary cache per task."""
 
     def __init__(self, name: str, fingerprint: str, device: str, embedder_spec: str) -> None:
         trained = open_worker_model(name, fingerprint, device)
-        seconds = trained.checkpoint.recipe.video.timeout_seconds
-        isolation = Isolation(1, seconds).__enter__()  # for as long as the worker lives
+        timeout_seconds = trained.checkpoint.recipe.video.timeout_seconds
+        isolation = Isolation(1, timeout_seconds).__enter__()  # ends with the worker's process
         self._source = trained.source()
-        self._maker = LocalBuilder(trained, self._source, open_embedder(embedder_spec), isolation)
+        embedder = open_embedder(embedder_spec)
+        self._builder = LocalBuilder(trained, self._source, embedder, isolation)
 
-    def make(self, task: Task) -> tuple[BuildResult, list[CachedVideo]]:
-        """Return the segments of a content, and those of its features that are new."""
-        parts, known = task
+    def build(self, task: BuildTask) -> tuple[BuildResult, list[CachedVideo]]:
+        """Return the segments of a content, and the features that were not cached before."""
+        jobs, cached = task
         with TemporaryDirectory(prefix="vl-ray-") as folder:
             cache = self._source.cache = FeatureCache(Path(folder))
             with cache.writer() as writer:
-                for row in known:
+                for row in cached:
                     writer.put(row)
-            made = self._maker.make(parts, lambda: None)
-            new = cache.find(cache.keys() - {row.key for row in known})
-        return made, list(new.values())
+            result = self._builder.build(jobs, lambda: None)
+            new = cache.find(cache.keys() - {row.key for row in cached})
+        return result, list(new.values())

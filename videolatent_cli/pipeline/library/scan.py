@@ -1,4 +1,4 @@
-"""Compare the files on disk with those in a library: new, changed, unchanged or gone."""
+"""Scan folders for videos and compare the files on disk with the files of a library."""
 
 from __future__ import annotations
 
@@ -17,121 +17,68 @@ from videolatent_cli.store.library_rows import FileRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from videolatent_cli.store.library_rows import FileRow
-
-SUFFIXES = frozenset(
+VIDEO_SUFFIXES = frozenset(
     {".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".hevc", ".m2ts", ".m4v", ".mkv", ".mov"}
     | {".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
 )
-"""Endings of file names that are taken for videos."""
+"""File name endings of videos."""
 SUBTITLE_SUFFIXES = frozenset({".ass", ".srt", ".ssa", ".vtt"})
+"""File name endings of subtitle files."""
+_COMPARED_FIELDS = ("size_bytes", "modified_ns", "subtitles_digest", "notes")
+"""Fields of a file's row that reveal a change; a file is not read if none of them differs."""
 
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A video file, and the subtitle files that go with it: `a.srt` or `a.en.srt` with `a.mp4`."""
+    """A video file and its subtitle files: `a.srt` or `a.en.srt` for `a.mp4`."""
 
     path: Path
     subtitles: tuple[Path, ...] = ()
 
 
-def walk_videos(
-    top: Path, include: str | None, unreadable: Callable[[Path, str], None]
-) -> Iterator[VideoFile]:
-    """Yield video files in order of their names; links are followed, each folder is seen once.
-
-    Args:
-        top: A folder, or one file, which is taken whatever its name.
-        include: Pattern that names must match in place of having a known ending.
-        unreadable: Called with each folder that cannot be read, and why.
-    """
-    if not top.is_dir():
-        beside = _subtitles(sorted(top.parent.iterdir()))
-        yield VideoFile(top, tuple(beside[top.stem]))
-        return
-    seen: set[tuple[int, int]] = set()
-
-    def failed(error: OSError) -> None:
-        unreadable(Path(error.filename), error.strerror or str(error))
-
-    for folder, folders, names in os.walk(top, followlinks=True, onerror=failed):
-        found = Path(folder).stat()
-        if (found.st_dev, found.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((found.st_dev, found.st_ino))
-        folders.sort()
-        names.sort()
-        beside = _subtitles(Path(folder, name) for name in names)
-        for name in names:
-            path = Path(folder, name)
-            if is_wanted(name, include) and path.is_file():
-                yield VideoFile(path, tuple(beside[path.stem]))
-
-
-def _subtitles(paths: Iterable[Path]) -> Mapping[str, list[Path]]:
-    """Return the subtitle files of a folder by the name of their video without its ending."""
-    found = defaultdict[str, list[Path]](list)
-    for path in paths:
-        if path.suffix.lower() in SUBTITLE_SUFFIXES:
-            for stem in dict.fromkeys((path.stem, Path(path.stem).stem)):
-                found[stem].append(path)
-    return found
-
-
-def is_wanted(name: str, include: str | None) -> bool:
-    """Whether a name is that of a video."""
-    if include is not None:
-        return fnmatch(name, include)
-    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-
-
 @dataclass(frozen=True)
 class IndexRequest:
-    """What to index, and how."""
+    """Settings of `vl index`."""
 
     paths: tuple[Path, ...]
     """Folders, or single files."""
     library: Path
+    """Folder of the library."""
     segments: str = "fixed:10s"
-    """How videos are cut: `fixed:10s`, `scenes` or `scenedetect`."""
+    """Rule that cuts videos into segments: `fixed:10s`, `scenes` or `scenedetect`."""
     run: Path | None = None
-    """Run whose sampling contract and backbone are used; None: the newest, else the embedded."""
+    """Run with the sampling contract and backbone; None: the newest, else the embedded model."""
     embedder: str | None = None
-    """What makes search vectors; None: what the library has, `lexical` in a new one."""
+    """Embedder of the search vectors; None: the one of the library, `lexical` in a new one."""
     speech: Path | None = None
-    """Folder of a faster-whisper model for videos without subtitles; None: as the library does."""
+    """Folder of a faster-whisper model for videos without subtitles; None: the library's model."""
     metadata: Path | None = None
-    """Records with a column `video` and any others, which are searched too."""
+    """File of notes: a column `video`, and other columns that become searchable."""
     include: str | None = None
-    """Pattern of file names in place of the known endings."""
+    """Pattern that file names must match; None: names with a known ending."""
     jobs: int = 2
-    """Files that are decoded at a time."""
+    """Number of files that are decoded at the same time."""
     workers: int | None = None
-    """Processes on a Ray cluster; None: this process alone."""
+    """Number of processes on a Ray cluster; None: this process alone."""
     prune: bool = False
-    """Forget files that have gone."""
+    """Whether files that no longer exist are removed from the library."""
     retry_failed: bool = False
+    """Whether files that failed before are read again."""
     wait: bool = False
-    """Wait for another writer of the library in place of giving up."""
+    """Whether to wait for another writer of the library instead of raising an error."""
     watch: bool = False
-    """Index again whenever videos change, until Ctrl-C."""
+    """Whether to index again each time videos change, until Ctrl-C."""
 
     @property
     def speech_name(self) -> str:
-        """What a library says of `speech`."""
+        """Value of `speech` in the manifest: the absolute folder, empty for None."""
         return str(self.speech.absolute()) if self.speech is not None else ""
-
-
-_TELLING = ("size_bytes", "modified_ns", "subtitles_digest", "notes")
-"""A file with these unchanged is not looked at."""
 
 
 @dataclass(frozen=True)
 class ScannedFile:
-    """A file on disk, and its row as far as it is known."""
+    """A file on disk and its row; the content id and the length are still unknown."""
 
     video: VideoFile
     row: FileRow
@@ -139,16 +86,18 @@ class ScannedFile:
 
 @dataclass(frozen=True)
 class Scan:
-    """What there is to do."""
+    """Differences between the files on disk and the files of a library."""
 
     roots: tuple[str, ...]
-    """Folders that paths are relative to, new ones at the end."""
+    """Folders that the file paths are relative to; new ones come last."""
     todo: list[ScannedFile]
+    """New and changed files."""
     unchanged: int
-    told: frozenset[str]
-    """Contents that unchanged files show: their segments tell of these files."""
+    """Number of files that need no work."""
+    up_to_date: frozenset[str]
+    """Content ids of unchanged files; the search text of their segments is up to date."""
     gone: list[FileRow]
-    """Files below the paths that are no longer there, those that were marked before too."""
+    """Files below the scanned paths that no longer exist, including those already marked so."""
 
 
 def scan(
@@ -160,91 +109,149 @@ def scan(
     *,
     retry_failed: bool,
 ) -> Scan:
-    """Return which files below some paths are new, changed or gone; nothing is read but names.
+    """Return which files below some paths are new, changed or gone; no file is opened.
 
     Args:
         paths: Folders or files.
-        include: Pattern of file names in place of the known endings.
-        roots: Of the library.
+        include: Pattern that file names must match; None: names with a known ending.
+        roots: Roots of the library.
         known: Files of the library.
-        notes: What the user says of files; None: what was said before stands.
-        retry_failed: Whether files that failed before are looked at again.
+        notes: Notes by absolute path; None: the library's notes are kept.
+        retry_failed: Whether files that failed before are read again.
 
     Raises:
-        DataError: Where a path is missing, or where there is no video at all.
+        DataError: If a path is missing, or if there is no video at all.
     """
-    by_key = {row.key: row for row in known}
+    known_by_key = {row.key: row for row in known}
     todo: list[ScannedFile] = []
     seen: set[str] = set()
-    told: set[str] = set()
+    up_to_date: set[str] = set()
     tops = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - no link is resolved
     for top in tops:
         if not top.exists():
             raise DataError(f"{top}: file not found; name a folder or a video")
-        for video in walk_videos(top, include, _say_unreadable):
+        for video in walk_videos(top, include, _warn_unreadable):
             root, roots = _root_of(video.path, top, roots)
-            row = _row(root, Path(roots[root]), video)
+            row = _file_row(root, Path(roots[root]), video)
             if row is None or row.key in seen:
                 continue
             seen.add(row.key)
-            before = by_key.get(row.key)
-            said = notes.get(video.path, "") if notes is not None else before and before.notes
-            row = replace(row, notes=said or "")
-            if not _same(before, row, retry_failed=retry_failed):
+            before = known_by_key.get(row.key)
+            kept_notes = before.notes if before is not None else ""
+            row = replace(row, notes=kept_notes if notes is None else notes.get(video.path, ""))
+            if not _is_unchanged(before, row, retry_failed=retry_failed):
                 todo.append(ScannedFile(video, row))
             elif before is not None:
-                told.add(before.content_id)
+                up_to_date.add(before.content_id)
     if not seen and not known:
         raise DataError(f"{tops[0]}: holds no video; name another folder, or use --include")
+    # Only files below the scanned paths can be gone: the library may have other roots.
     gone = [
         row
         for row in known
         if row.key not in seen
-        and any(_inside(Path(roots[row.root]) / row.relative, top) for top in tops)
+        and any(_is_inside(Path(roots[row.root]) / row.relative, top) for top in tops)
     ]
-    return Scan(roots, todo, len(seen) - len(todo), frozenset(told), gone)
+    return Scan(roots, todo, len(seen) - len(todo), frozenset(up_to_date), gone)
 
 
 def _root_of(path: Path, top: Path, roots: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
-    """Return the root that holds a file, and all roots; the folder walked becomes one if needed."""
+    """Return the index of the root that contains a file, and all roots.
+
+    If no root contains the file, the scanned folder is added as a new root.
+    """
     for index, root in enumerate(roots):
-        if _inside(path, Path(root)):
+        if _is_inside(path, Path(root)):
             return index, roots
     return len(roots), (*roots, str(top if top.is_dir() else top.parent))
 
 
-def _inside(path: Path, folder: Path) -> bool:
-    """Whether a path is a folder or below it."""
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path is a folder or below it."""
     return path == folder or folder in path.parents
 
 
-def _row(index: int, root: Path, video: VideoFile) -> FileRow | None:
-    """Return the row of a file as it lies on disk; None where it has just gone."""
+def _file_row(root: int, root_folder: Path, video: VideoFile) -> FileRow | None:
+    """Return the row of a file from its name, size and time; None if it has just disappeared."""
     try:
         stat = video.path.stat()
-        texts = [(file, file.stat()) for file in video.subtitles]
+        subtitle_stats = [(file, file.stat()) for file in video.subtitles]
     except OSError:
         return None
-    beside = [(printable(Path(file.name)), s.st_size, s.st_mtime_ns) for file, s in texts]
-    below = os.fsencode(video.path.relative_to(root))
+    subtitles = [
+        (printable(Path(file.name)), found.st_size, found.st_mtime_ns)
+        for file, found in subtitle_stats
+    ]
     return FileRow(
-        index,
-        below,
+        root,
+        os.fsencode(video.path.relative_to(root_folder)),
         stat.st_size,
         stat.st_mtime_ns,
         "indexed",
-        subtitles_digest=digest(beside, 32) if beside else "",
+        subtitles_digest=digest(subtitles, 32) if subtitles else "",
     )
 
 
-def _same(before: FileRow | None, now: FileRow, *, retry_failed: bool) -> bool:
-    """Whether a file need not be looked at."""
+def _is_unchanged(before: FileRow | None, now: FileRow, *, retry_failed: bool) -> bool:
+    """Return whether a file need not be read again."""
     if before is None or before.state in ("pending", "vanished"):
         return False
     if before.state == "failed" and retry_failed:
         return False
-    return all(getattr(before, name) == getattr(now, name) for name in _TELLING)
+    return all(getattr(before, name) == getattr(now, name) for name in _COMPARED_FIELDS)
 
 
-def _say_unreadable(folder: Path, reason: str) -> None:
-    logger.warning("left out: {}: folder cannot be read ({})", folder, reason)
+def _warn_unreadable(folder: Path, reason: str) -> None:
+    logger.warning("skipped {}: folder cannot be read ({})", folder, reason)
+
+
+def walk_videos(
+    top: Path, include: str | None, on_unreadable: Callable[[Path, str], None]
+) -> Iterator[VideoFile]:
+    """Yield the video files of a folder by name; links are followed, each folder is read once.
+
+    Args:
+        top: A folder, or a single file, which is yielded whatever its name.
+        include: Pattern that names must match; None: names with a known ending.
+        on_unreadable: Called with each folder that cannot be read, and the reason.
+    """
+    if not top.is_dir():
+        subtitles = _subtitles_by_stem(sorted(top.parent.iterdir()))
+        yield VideoFile(top, tuple(subtitles[top.stem]))
+        return
+    visited: set[tuple[int, int]] = set()  # device and inode, because links can form loops
+
+    def report(error: OSError) -> None:
+        on_unreadable(Path(error.filename), error.strerror or str(error))
+
+    for folder, subfolders, names in os.walk(top, followlinks=True, onerror=report):
+        stat = Path(folder).stat()
+        if (stat.st_dev, stat.st_ino) in visited:
+            subfolders.clear()  # os.walk descends into what is left in this list
+            continue
+        visited.add((stat.st_dev, stat.st_ino))
+        subfolders.sort()
+        names.sort()
+        subtitles = _subtitles_by_stem(Path(folder, name) for name in names)
+        for name in names:
+            path = Path(folder, name)
+            if is_video_name(name, include) and path.is_file():
+                yield VideoFile(path, tuple(subtitles[path.stem]))
+
+
+def _subtitles_by_stem(paths: Iterable[Path]) -> defaultdict[str, list[Path]]:
+    """Return the subtitle files of a folder by the name of their video without its ending."""
+    subtitles = defaultdict[str, list[Path]](list)
+    for path in paths:
+        if path.suffix.lower() in SUBTITLE_SUFFIXES:
+            # `a.en.srt` belongs to `a.en.mp4` and to `a.mp4`.
+            for stem in dict.fromkeys((path.stem, Path(path.stem).stem)):
+                subtitles[stem].append(path)
+    return subtitles
+
+
+def is_video_name(name: str, include: str | None) -> bool:
+    """Return whether a file name is that of a video, by a pattern or by its ending."""
+    if include is not None:
+        return fnmatch(name, include)
+    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES

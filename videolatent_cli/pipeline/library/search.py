@@ -1,4 +1,4 @@
-"""`vl search`: the moments of a library that a query or a picture is about."""
+"""Search a library for the moments that match words or a picture: `vl search`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from videolatent_cli.errors import UsageError, printable
-from videolatent_cli.pipeline.library.embedders.base import SeeingEmbedder, open_embedder
+from videolatent_cli.pipeline.library.embedders.base import PictureEmbedder, open_embedder
 from videolatent_cli.report.page import Card, Cards, Picture, write_page
 from videolatent_cli.report.playlist import Entry, write_playlist
 from videolatent_cli.runtime.machine import Machine
@@ -23,28 +23,31 @@ if TYPE_CHECKING:
     from videolatent_cli.store.library_rows import FileRow, SegmentRow
 
 SearchMode = Literal["hybrid", "vector", "text"]
-_DEEPER = 3
-"""Times as many moments are looked up where their order is then decided by the score."""
+_OVERFETCH = 3
+"""Factor by which more moments are fetched than returned, if the score decides their order."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What to look for."""
+    """Query, library and filters of a search, and the files to write."""
 
     query: str
-    """Words; empty where a picture is looked for."""
+    """Words; empty for a search by picture."""
     library: Path
     count: int = 10
+    """Number of moments to return at most."""
     mode: SearchMode = "hybrid"
+    """Comparison by vectors, by words in the text, or by both."""
     under: str = ""
-    """Only files in this folder, or whose path below a root starts with this."""
+    """Folder, or start of the path below a root, that files must be in; empty: all files."""
     where: str | None = None
-    """SQL condition on the files: `duration_seconds > 60`."""
+    """SQL condition on the columns of files, such as `duration_seconds > 60`."""
     min_score: float = 0.0
+    """Lowest score of a moment that is returned."""
     image: Path | None = None
-    """A picture or video to look for in place of words."""
+    """Picture or video to search for instead of words."""
     run: Path | None = None
-    """Run whose backbone describes the picture, for embedders that take text only."""
+    """Run with the backbone that describes the picture, for embedders of texts only."""
     page: Path | None = None
     """HTML page with pictures to write."""
     export: Path | None = None
@@ -53,15 +56,15 @@ class SearchRequest:
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment that was found, in all files that show it."""
+    """A segment that matches a query, in all files that contain it."""
 
     paths: tuple[Path, ...]
     """The file and its copies."""
     segment: SegmentRow
     score: float
-    """How well it fits, in [0, 1]; the embedder says what that means."""
+    """Similarity to the query in [0, 1], as the embedder defines it."""
     near_duplicates: int
-    """Further moments that show nearly the same."""
+    """Number of further moments that show nearly the same."""
 
     def document(self) -> dict[str, Any]:
         """Return the moment as JSON values."""
@@ -78,84 +81,11 @@ class Moment:
         }
 
 
-class LibrarySearch:
-    """A library, and what makes vectors of queries as it has them."""
-
-    def __init__(self, library: Library) -> None:
-        """Open the library's embedder.
-
-        Raises:
-            IncompatibleError: Where its model has changed since the library was made.
-        """
-        self._library = library
-        self.embedder = open_embedder(library.manifest.embedder_spec)
-        library.check(embedder=self.embedder.name)
-
-    def find(self, request: SearchRequest) -> list[Moment]:
-        """Return the moments that fit best, the best first."""
-        vector = self.embedder.query(request.query)
-        words = request.query if request.mode != "vector" else None
-        return self._moments(request, vector, words)
-
-    def like(self, request: SearchRequest, picture: bytes) -> list[Moment]:
-        """Return the moments that look most like a picture file; for embedders that see."""
-        assert isinstance(self.embedder, SeeingEmbedder)
-        return self._moments(replace(request, mode="vector"), self.embedder.picture(picture), None)
-
-    def candidates(self, request: SearchRequest) -> list[Moment]:
-        """Return the moments that may fit, without joining those that look alike.
-
-        All are looked at where they are no more than the count asked for, else the best.
-        """
-        library = self._library
-        shown = _files_by_content(library, request)
-        vector = self.embedder.query(request.query)
-        if len(library.segments) <= request.count:
-            rows = [one for one in library.segments.rows() if one.content_id in shown]
-        else:
-            hits = library.segments.search(request.count, vector, request.query, set(shown))
-            rows = [one for hit in hits for one in (hit.segment, *hit.near_duplicates)][
-                : request.count
-            ]
-        moments = [self._moment(row, request.query, vector, shown) for row in rows]
-        return [moment for moment in moments if moment.score >= request.min_score]
-
-    def _moments(
-        self, request: SearchRequest, vector: NDArray[np.float32], words: str | None
-    ) -> list[Moment]:
-        library = self._library
-        shown = _files_by_content(library, request)
-        by_vector = vector if request.mode != "text" else None
-        ranks = self.embedder.ranks
-        count = _DEEPER * request.count if ranks else request.count
-        hits = library.segments.search(count, by_vector, words, set(shown))
-        moments = [
-            self._moment(hit.segment, request.query, vector, shown, len(hit.near_duplicates))
-            for hit in hits
-        ]
-        if ranks:
-            moments.sort(key=lambda moment: -moment.score)
-        return [m for m in moments[: request.count] if m.score >= request.min_score]
-
-    def _moment(
-        self,
-        segment: SegmentRow,
-        query: str,
-        vector: NDArray[np.float32],
-        shown: Mapping[str, Sequence[FileRow]],
-        near_duplicates: int = 0,
-    ) -> Moment:
-        """Return a segment with the files that show it, and how well it fits."""
-        paths = tuple(self._library.path(row) for row in shown[segment.content_id])
-        score = self.embedder.score(query, vector, segment.text, segment.vector)
-        return Moment(paths, segment, score, near_duplicates)
-
-
 def search(request: SearchRequest, machine: Machine = Machine()) -> list[Moment]:
-    """Return the moments of a library that fit words or a picture, the best first.
+    """Return the moments of a library that match words or a picture, the best first.
 
     Args:
-        request: What to look for, and which files to write.
+        request: Query, library and filters, and the files to write.
         machine: Torch device; used only to describe a picture.
 
     Raises:
@@ -170,11 +100,11 @@ def search(request: SearchRequest, machine: Machine = Machine()) -> list[Moment]
         )
     if request.image is None and not request.query.strip():
         raise UsageError("QUERY: must not be empty; name what the video shows")
-    finder = LibrarySearch(Library.open(request.library))
+    library_search = LibrarySearch(Library.open(request.library))
     if request.image is None:
-        moments = finder.find(request)
+        moments = library_search.find(request)
     else:
-        moments = _search_by_picture(finder, request, request.image, machine.device)
+        moments = _search_by_picture(library_search, request, request.image, machine.device)
     if request.page is not None:
         write_search_page(request, moments, request.page)
     if request.export is not None:
@@ -183,27 +113,116 @@ def search(request: SearchRequest, machine: Machine = Machine()) -> list[Moment]
 
 
 def _search_by_picture(
-    finder: LibrarySearch, request: SearchRequest, picture: Path, device: str
+    library_search: LibrarySearch, request: SearchRequest, picture: Path, device: str
 ) -> list[Moment]:
     """Return the moments that look like a picture.
 
-    Choice: an embedder that sees compares what it sees; for others the run's backbone describes the
-    picture, and the description is looked for.
+    Choice: an embedder of pictures or features compares the picture itself. For an embedder of
+    texts, the run's backbone describes the picture, and the description becomes the query.
     """
-    if finder.embedder.source != "text":
-        return finder.like(request, picture_of(picture))
+    if library_search.embedder.source != "text":
+        return library_search.find_by_picture(request, picture_of(picture))
     from videolatent_cli.pipeline.library.segment_builder import describe_file
 
-    return finder.find(replace(request, query=describe_file(picture, request.run, device)))
+    description = describe_file(picture, request.run, device)
+    return library_search.find(replace(request, query=description))
+
+
+class LibrarySearch:
+    """Search in one library with the embedder that made its vectors."""
+
+    def __init__(self, library: Library) -> None:
+        """Open the library's embedder.
+
+        Raises:
+            IncompatibleError: If its model has changed since the library was made.
+        """
+        self._library = library
+        self.embedder = open_embedder(library.manifest.embedder_spec)
+        library.check(embedder=self.embedder.name)
+
+    def find(self, request: SearchRequest) -> list[Moment]:
+        """Return the moments that match the words of a request, the best first."""
+        query_vector = self.embedder.query(request.query)
+        words = request.query if request.mode != "vector" else None
+        return self._best_moments(request, query_vector, words)
+
+    def find_by_picture(self, request: SearchRequest, picture: bytes) -> list[Moment]:
+        """Return the moments most similar to a picture file; needs an embedder of pictures."""
+        assert isinstance(self.embedder, PictureEmbedder)
+        by_vector = replace(request, mode="vector")  # a picture has no words
+        return self._best_moments(by_vector, self.embedder.picture(picture), None)
+
+    def candidates(self, request: SearchRequest) -> list[Moment]:
+        """Return the moments that a question about many videos is put to.
+
+        Near-duplicates are separate moments here. A library with at most `count` segments is
+        taken as a whole, otherwise the best matches are.
+        """
+        segments = self._library.segments
+        files_by_content = _files_by_content(self._library, request)
+        query_vector = self.embedder.query(request.query)
+        if len(segments) <= request.count:
+            rows = [row for row in segments.rows() if row.content_id in files_by_content]
+        else:
+            hits = segments.search(
+                request.count, query_vector, request.query, set(files_by_content)
+            )
+            # The search joins near-duplicates to one hit: each of them is a moment of its own.
+            rows = [row for hit in hits for row in (hit.segment, *hit.near_duplicates)]
+            rows = rows[: request.count]
+        moments = [self._moment(row, request.query, query_vector, files_by_content) for row in rows]
+        return [moment for moment in moments if moment.score >= request.min_score]
+
+    def _best_moments(
+        self, request: SearchRequest, query_vector: NDArray[np.float32], words: str | None
+    ) -> list[Moment]:
+        """Return the best moments by vector, by words or by both; None: no words."""
+        files_by_content = _files_by_content(self._library, request)
+        reorder = self.embedder.orders_by_score
+        hits = self._library.segments.search(
+            _OVERFETCH * request.count if reorder else request.count,
+            query_vector if request.mode != "text" else None,
+            words,
+            set(files_by_content),
+        )
+        moments = [
+            self._moment(
+                hit.segment,
+                request.query,
+                query_vector,
+                files_by_content,
+                len(hit.near_duplicates),
+            )
+            for hit in hits
+        ]
+        if reorder:
+            moments.sort(key=lambda moment: -moment.score)
+        best = moments[: request.count]
+        return [moment for moment in best if moment.score >= request.min_score]
+
+    def _moment(
+        self,
+        segment: SegmentRow,
+        query: str,
+        query_vector: NDArray[np.float32],
+        files_by_content: Mapping[str, Sequence[FileRow]],
+        near_duplicates: int = 0,
+    ) -> Moment:
+        """Return a segment with its files and its score."""
+        paths = tuple(self._library.path(row) for row in files_by_content[segment.content_id])
+        score = self.embedder.score(query, query_vector, segment.text, segment.vector)
+        return Moment(paths, segment, score, near_duplicates)
 
 
 def _files_by_content(library: Library, request: SearchRequest) -> dict[str, list[FileRow]]:
-    """Return the files that may be found, by content.
+    """Return the indexed files that pass the filters of a request, by content id.
 
     Raises:
-        UsageError: Where no file lies under what is asked for, or the condition cannot be read.
+        UsageError: If no file is below `under`, or if the condition cannot be used.
     """
     allowed = library.keys_where(request.where) if request.where is not None else None
+    # Users name a folder from where they are; a library may have been indexed through a link.
     folders = {Path(request.under).absolute(), Path(request.under).resolve()}
     under = [
         row
@@ -213,49 +232,50 @@ def _files_by_content(library: Library, request: SearchRequest) -> dict[str, lis
     ]
     if request.under and not under:
         raise UsageError(
-            f"--under: no file of {library.folder} lies there, got '{request.under}'; name a "
-            "folder of videos, or how their paths below an indexed folder start"
+            f"--under: no file of {library.folder} is there, got '{request.under}'; name a "
+            "folder of videos, or the start of their paths below an indexed folder"
         )
-    shown: dict[str, list[FileRow]] = {}
+    files_by_content: dict[str, list[FileRow]] = {}
     for row in under:
         if row.state == "indexed" and (allowed is None or row.key in allowed):
-            shown.setdefault(row.content_id, []).append(row)
-    return shown
+            files_by_content.setdefault(row.content_id, []).append(row)
+    return files_by_content
 
 
 def export_moments(request: SearchRequest, moments: Sequence[Moment], out: Path) -> None:
-    """Write moments as a list for players (M3U) or editing programs (EDL, OTIO)."""
-    write_playlist(
-        out,
-        request.query,
-        [
-            Entry(
-                moment.paths[0],
-                moment.segment.start_seconds,
-                moment.segment.end_seconds,
-                moment.segment.description,
-            )
-            for moment in moments
-        ],
-    )
+    """Write moments as a list for players (M3U) or editing programs (EDL, OTIO).
+
+    Raises:
+        UsageError: For any other file name.
+    """
+    entries = [
+        Entry(
+            moment.paths[0],
+            moment.segment.start_seconds,
+            moment.segment.end_seconds,
+            moment.segment.description,
+        )
+        for moment in moments
+    ]
+    write_playlist(out, request.query, entries)
 
 
 def write_search_page(request: SearchRequest, moments: Sequence[Moment], page: Path) -> None:
-    """Write a page with a picture of each moment, which opens the video there."""
+    """Write an HTML page with a picture per moment; a click opens the video at the moment."""
     library = Library.open(request.library)
     cards = []
     for moment in moments:
         segment = moment.segment
-        data = library.segments.thumbnail(segment)
+        thumbnail = library.segments.thumbnail(segment)
         times = f"{segment.start_seconds:.1f}-{segment.end_seconds:.1f} s"
         lines = [f"{printable(moment.paths[0])} at {times}", f"score {moment.score:.2f}"]
         if moment.near_duplicates:
-            lines.append(f"and {moment.near_duplicates} like it")
+            lines.append(f"near-duplicates: {moment.near_duplicates}")
         cards.append(
             Card(
                 segment.description or printable(moment.paths[0]),
                 lines,
-                Picture(data, times, "image/jpeg") if data else None,
+                Picture(thumbnail, times, "image/jpeg") if thumbnail else None,
                 f"{moment.paths[0].resolve().as_uri()}#t={segment.start_seconds:.2f}",
             )
         )

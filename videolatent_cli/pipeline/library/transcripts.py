@@ -1,4 +1,7 @@
-"""Transcripts of videos: subtitle files, subtitle streams, or recognised speech."""
+"""Transcripts of videos from subtitle files, subtitle streams or speech recognition.
+
+Decoder processes import this module, so faster-whisper is imported only where it is used.
+"""
 
 from __future__ import annotations
 
@@ -28,76 +31,146 @@ if TYPE_CHECKING:
     from videolatent_cli.runtime.isolation import Isolation
     from videolatent_cli.video.info import VideoInfo
 
+SAMPLES_PER_SECOND = 16_000
+"""Sample rate that Whisper expects (Hz)."""
+TRANSCRIBE_OPTIONS: dict[str, Any] = {
+    "temperature": 0.0,
+    "condition_on_previous_text": False,
+    "vad_filter": True,
+}
+"""Options of faster-whisper.
+
+Choice: no sampling, so that the same sound gives the same words. Parts without speech are removed
+first, because Whisper hears words in silence. No caption depends on the one before.
+"""
+
 
 @dataclass(frozen=True)
 class Caption:
-    """One subtitle."""
+    """Text that is spoken or shown during a part of a video."""
 
     start_seconds: float
-    """From the first frame of the video."""
+    """Start, counted from the first frame of the video."""
     end_seconds: float
+    """End, counted from the first frame of the video."""
     text: str
 
 
-def transcript_between(lines: Iterable[Caption], start_seconds: float, end_seconds: float) -> str:
-    """Return what is said in a part of a video, each line once."""
-    inside = (n for n in lines if n.start_seconds < end_seconds and n.end_seconds > start_seconds)
-    return " ".join(dict.fromkeys(line.text for line in inside))
+def transcript_between(
+    captions: Iterable[Caption], start_seconds: float, end_seconds: float
+) -> str:
+    """Return the text of the captions that overlap a part of a video, each text once."""
+    overlapping = (
+        caption
+        for caption in captions
+        if caption.start_seconds < end_seconds and caption.end_seconds > start_seconds
+    )
+    return " ".join(dict.fromkeys(caption.text for caption in overlapping))
 
 
-def read_subtitles(path: Path, beside: Sequence[Path], start_seconds: float) -> list[Caption]:
-    """Return the lines of the files beside a video, or of the first text stream inside it.
+class TranscriptReader:
+    """Reads the captions of files.
+
+    Files are read in isolated processes; speech is recognised in this process.
+    """
+
+    def __init__(self, isolation: Isolation, transcriber: Transcriber | None) -> None:
+        self._isolation = isolation
+        self._transcriber = transcriber
+
+    def read(self, video: VideoFile, info: VideoInfo) -> tuple[Caption, ...]:
+        """Return the subtitles of a file, or else its recognised speech.
+
+        If they cannot be read, log a warning and return no captions.
+        """
+        try:
+            captions = self._subtitles(video, info)
+            if captions or self._transcriber is None:
+                return captions
+            sound = self._isolation.run(read_sound, video.path, info.start_seconds)
+            return tuple(self._transcriber.transcribe(sound)) if sound is not None else ()
+        except VideoError as error:
+            return _no_captions(error)
+
+    def reread(self, video: VideoFile, info: VideoInfo) -> tuple[Caption, ...] | None:
+        """Return the current subtitles of a file with known content.
+
+        None: the file has no subtitles, and speech that was recognised before is still valid.
+        """
+        try:
+            captions = self._subtitles(video, info)
+        except VideoError as error:
+            return _no_captions(error)
+        return captions or (None if self._transcriber is not None else ())
+
+    def _subtitles(self, video: VideoFile, info: VideoInfo) -> tuple[Caption, ...]:
+        """Return the subtitles of a file, read in an isolated process."""
+        args = (video.subtitles, info.start_seconds)
+        return tuple(self._isolation.run(read_subtitles, video.path, *args))
+
+
+def _no_captions(error: VideoError) -> tuple[Caption, ...]:
+    """Return no captions, and log the reason."""
+    logger.warning("indexed without a transcript: {}", printable(str(error)))
+    return ()
+
+
+def read_subtitles(
+    path: Path, subtitle_files: Sequence[Path], start_seconds: float
+) -> list[Caption]:
+    """Return the captions of the subtitle files, or else of the first text stream in the video.
 
     Args:
         path: The video.
-        beside: Subtitle files that go with it, in any number of languages.
-        start_seconds: Time of its first frame in its own clock.
+        subtitle_files: Subtitle files of the video, in any number of languages.
+        start_seconds: Time of the first frame in the file's own clock.
 
     Raises:
-        VideoError: Where a subtitle file cannot be read.
+        VideoError: If a subtitle file cannot be read.
     """
-    if beside:
-        return [line for file in beside for line in _file_lines(file)]
+    if subtitle_files:
+        return [caption for file in subtitle_files for caption in _file_captions(file)]
     with opened(path) as (container, _):
-        texts = [s for s in container.streams.subtitles if _is_text(s)]
-        return _stream_lines(container, texts[0], start_seconds) if texts else []
+        text_streams = [stream for stream in container.streams.subtitles if _is_text(stream)]
+        return _stream_captions(container, text_streams[0], start_seconds) if text_streams else []
 
 
-def _file_lines(path: Path) -> list[Caption]:
+def _file_captions(path: Path) -> list[Caption]:
     try:
-        found = pysubs2.SSAFile.from_string(path.read_text(encoding="utf-8-sig"))
+        events = pysubs2.SSAFile.from_string(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, pysubs2.exceptions.Pysubs2Error) as error:
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise VideoError(f"{path}: cannot be read as UTF-8 subtitles ({what})") from None
-    return [_line(event, 0.0) for event in found if event.is_text]
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise VideoError(f"{path}: cannot be read as UTF-8 subtitles ({reason})") from None
+    return [_caption(event, 0.0) for event in events if event.is_text]
 
 
 def _is_text(stream: SubtitleStream) -> bool:
-    """Whether a subtitle stream holds text, not pictures."""
+    """Return whether a subtitle stream contains text instead of pictures."""
     return Properties.TEXT_SUB in Properties(stream.codec_context.codec.properties)
 
 
-def _stream_lines(
+def _stream_captions(
     container: InputContainer, stream: SubtitleStream, start_seconds: float
 ) -> list[Caption]:
-    """Return the lines of a text stream; what does not decode is left out by ffmpeg itself."""
-    base = stream.time_base
-    lines = []
+    """Return the captions of a text stream; ffmpeg itself skips what does not decode."""
+    time_base = stream.time_base
+    captions = []
     for packet in container.demux(stream):
-        if packet.pts is None or base is None:
+        if packet.pts is None or time_base is None:
             continue
-        start = float(packet.pts * base)
-        end = start + float((packet.duration or 0) * base)
+        start = float(packet.pts * time_base)
+        end = start + float((packet.duration or 0) * time_base)
         for subtitle in packet.decode():
-            assert isinstance(subtitle, AssSubtitle), "the stream holds text"
+            # ffmpeg converts every text format to ASS; pysubs2 removes its markup.
+            assert isinstance(subtitle, AssSubtitle), "_is_text() accepted the stream"
             text = subtitle.dialogue.decode("utf-8", "replace")
             event = pysubs2.SSAEvent(round(1000 * start), round(1000 * end), text)
-            lines.append(_line(event, start_seconds))
-    return lines
+            captions.append(_caption(event, start_seconds))
+    return captions
 
 
-def _line(event: pysubs2.SSAEvent, start_seconds: float) -> Caption:
-    """Return a subtitle without its layout, its times from the first frame."""
+def _caption(event: pysubs2.SSAEvent, start_seconds: float) -> Caption:
+    """Return a subtitle as plain text on one line, its times counted from the first frame."""
     return Caption(
         event.start / 1000 - start_seconds,
         event.end / 1000 - start_seconds,
@@ -105,28 +178,25 @@ def _line(event: pysubs2.SSAEvent, start_seconds: float) -> Caption:
     )
 
 
-SAMPLES_PER_SECOND = 16_000
-
-
 @dataclass(frozen=True)
 class Sound:
     """One channel of sound."""
 
     samples: NDArray[np.float32]
-    """In [-1, 1], `SAMPLES_PER_SECOND` of them a second."""
+    """Samples in [-1, 1] at `SAMPLES_PER_SECOND`."""
     start_seconds: float
-    """Of the first sample, from the first frame of the video."""
+    """Time of the first sample, counted from the first frame of the video."""
 
 
 def read_sound(path: Path, start_seconds: float) -> Sound | None:
-    """Return the first sound stream of a video, mixed to one channel; None without any.
+    """Return the first audio stream of a video, mixed to one channel; None without audio.
 
     Args:
         path: The video.
-        start_seconds: Time of its first frame in its own clock.
+        start_seconds: Time of the first frame in the file's own clock.
 
     Raises:
-        VideoError: Where it cannot be read.
+        VideoError: If the file cannot be read.
     """
     with opened(path) as (container, _):
         if not container.streams.audio:
@@ -134,36 +204,26 @@ def read_sound(path: Path, start_seconds: float) -> Sound | None:
         frames = list(_resampled(container))
     if not frames:
         return None
-    first = frames[0]
     samples = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
-    return Sound(samples, (first.time or 0.0) - start_seconds)
+    return Sound(samples, (frames[0].time or 0.0) - start_seconds)
 
 
 def _resampled(container: InputContainer) -> Iterator[AudioFrame]:
-    """Yield the frames of the first sound stream, resampled."""
+    """Yield the frames of the first audio stream as one channel at `SAMPLES_PER_SECOND`."""
     resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLES_PER_SECOND)
     for frame in container.decode(container.streams.audio[0]):
         yield from resampler.resample(frame)
-    yield from resampler.resample(None)
-
-
-OPTIONS: dict[str, Any] = {
-    "temperature": 0.0,
-    "condition_on_previous_text": False,
-    "vad_filter": True,
-}
-"""Choice: no sampling, so that the same sound gives the same words; what is no speech is cut out
-before, because Whisper hears words in silence; and no line rests on the one before."""
+    yield from resampler.resample(None)  # flushes what is still buffered
 
 
 class Transcriber:
-    """Writes down what is said; the language is found by the model."""
+    """Speech recognition by faster-whisper; the model detects the language."""
 
     def __init__(self, folder: Path) -> None:
         """Load the model.
 
         Raises:
-            SetupError: Where the model or its package is missing.
+            SetupError: If the model or its package is missing.
         """
         try:
             from faster_whisper import WhisperModel
@@ -178,51 +238,15 @@ class Transcriber:
             )
         self._model: Any = WhisperModel(str(folder), local_files_only=True)
 
-    def lines(self, sound: Sound) -> list[Caption]:
-        """Return what is said, as subtitles."""
-        found, _ = self._model.transcribe(sound.samples, **OPTIONS)
+    def transcribe(self, sound: Sound) -> list[Caption]:
+        """Return the recognised speech as captions."""
+        utterances, _ = self._model.transcribe(sound.samples, **TRANSCRIBE_OPTIONS)
         return [
             Caption(
-                one.start + sound.start_seconds, one.end + sound.start_seconds, one.text.strip()
+                utterance.start + sound.start_seconds,
+                utterance.end + sound.start_seconds,
+                utterance.text.strip(),
             )
-            for one in found
-            if one.text.strip()
+            for utterance in utterances
+            if utterance.text.strip()
         ]
-
-
-class TranscriptReader:
-    """Reads the lines of files in processes of their own, and listens in this one."""
-
-    def __init__(self, isolation: Isolation, transcriber: Transcriber | None) -> None:
-        self._isolation = isolation
-        self._transcriber = transcriber
-
-    def read(self, video: VideoFile, info: VideoInfo) -> tuple[Caption, ...]:
-        """Return a file's lines; none, with a warning, where they cannot be read."""
-        try:
-            found = self._subtitles(video, info)
-            if found or self._transcriber is None:
-                return found
-            sound = self._isolation.run(read_sound, video.path, info.start_seconds)
-            return tuple(self._transcriber.lines(sound)) if sound is not None else ()
-        except VideoError as error:
-            return _without(error)
-
-    def read_again(self, video: VideoFile, info: VideoInfo) -> tuple[Caption, ...] | None:
-        """Return the lines of a file whose content is known; None: what was heard still stands."""
-        try:
-            found = self._subtitles(video, info)
-        except VideoError as error:
-            return _without(error)
-        return found or (None if self._transcriber is not None else ())
-
-    def _subtitles(self, video: VideoFile, info: VideoInfo) -> tuple[Caption, ...]:
-        """Return a file's subtitles."""
-        read = self._isolation.run
-        return tuple(read(read_subtitles, video.path, video.subtitles, info.start_seconds))
-
-
-def _without(error: VideoError) -> tuple[Caption, ...]:
-    """Say that a file is indexed without lines."""
-    logger.warning("indexed without what is said: {}", printable(str(error)))
-    return ()

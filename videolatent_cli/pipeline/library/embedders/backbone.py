@@ -35,12 +35,58 @@ VIDEO_PROMPT = "Summary of the video above in one word:"
 TEXT_PROMPT = "{text}\nSummary of the sentence above in one word:"
 
 
-class Summarizer:
-    """Makes vectors of videos and texts that lie in one space, without training for it.
+class BackboneEmbedder(CosineEmbedder):
+    """Embedder of cached features by the backbone of a run; queries are texts or pictures."""
 
-    Source: E5-V (Jiang et al. 2024, arXiv 2407.12580), for pictures and texts: the last hidden
-    state from which a multimodal language model says the one word is alike for both. Choice: the
-    same for videos, after all of their visual tokens.
+    source: Final = "features"
+
+    def __init__(self, run: Path) -> None:
+        self._trained = open_model(run)
+        self._summarizer = Summarizer(self._trained.model.backbone)
+        self.dim = self._trained.model.backbone.dim
+
+    @cached_property
+    def name(self) -> str:
+        """Name that changes with the weights and the prompts."""
+        checkpoint = self._trained.checkpoint
+        weights = content_id(checkpoint.folder / checkpoint.weights_file)
+        return f"backbone {digest([checkpoint.backbone_hash, weights, VIDEO_PROMPT, TEXT_PROMPT])}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the features that the embedder accepts."""
+        return self._trained.source().fingerprint
+
+    def segments(
+        self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[VideoFeatures]
+    ) -> NDArray[np.float32]:
+        """Return the unit vectors of segments by their features, (segment, dim)."""
+        del texts, pictures
+        vectors: NDArray[np.float32] = self._summarizer.videos(features).numpy()
+        return vectors
+
+    def picture(self, data: bytes) -> NDArray[np.float32]:
+        """Return the unit vector of a picture file, (dim,), encoded as a video of one frame."""
+        sampling = self._trained.checkpoint.sampling
+        with Image.open(io.BytesIO(data)) as image:
+            sizes = sampling.frame_sizes(*image.size)
+            pixels = resized([np.array(image.convert("RGB"))], sizes, sampling.resizing.filter)
+        features = self._trained.source().encode(FrameBatch(np.stack(pixels), np.zeros(1)))
+        vector: NDArray[np.float32] = self.segments((), (), [features])[0]
+        return vector
+
+    def query(self, text: str) -> NDArray[np.float32]:
+        """Return the unit vector of a query, (dim,)."""
+        vector: NDArray[np.float32] = self._summarizer.texts([text]).numpy()[0]
+        return vector
+
+
+class Summarizer:
+    """Maps videos and texts to vectors in one space, without any training for it.
+
+    Source: E5-V (Jiang et al. 2024, arXiv 2407.12580), for pictures and texts. The prompt asks for
+    a summary in one word; the last hidden state before that word is similar for a picture and for
+    its description. Choice: the same for videos, after all of their visual tokens.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -52,67 +98,22 @@ class Summarizer:
         """Return the unit vectors of videos."""
         backbone = self._model.backbone
         batch = self._prompter.collate(list(videos), [[Example(VIDEO_PROMPT, "")] for _ in videos])
-        asked = self._model.prefill(batch.to(backbone.device))
-        return _last(backbone.extend(asked.embeds, asked.state, asked.mask).hidden)
+        prefilled = self._model.prefill(batch.to(backbone.device))
+        output = backbone.extend(prefilled.embeds, prefilled.state, prefilled.mask)
+        return _last_states(output.hidden)
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "text dim"]:
         """Return the unit vectors of texts."""
         backbone = self._model.backbone
         prompts = [TEXT_PROMPT.format(text=text) for text in texts]
-        asked = pad(self._prompter.text_prompts(prompts), "left").to(backbone.device)
+        # Padded on the left, so that the last position of each row is the end of its prompt.
+        padded = pad(self._prompter.text_prompts(prompts), "left").to(backbone.device)
         state = backbone.empty_state(len(prompts))
-        return _last(backbone.extend(backbone.embed(asked.ids), state, asked.mask).hidden)
+        output = backbone.extend(backbone.embed(padded.ids), state, padded.mask)
+        return _last_states(output.hidden)
 
 
-def _last(hidden: Float[Tensor, "row seq dim"]) -> Float[Tensor, "row dim"]:
-    """Return the last states at length 1, float32, in main memory."""
+def _last_states(hidden: Float[Tensor, "row seq dim"]) -> Float[Tensor, "row dim"]:
+    """Return the last hidden state of each row as a float32 unit vector in main memory."""
     return F.normalize(hidden[:, -1].float(), dim=-1).cpu()
-
-
-class BackboneEmbedder(CosineEmbedder):
-    """Segments by their cached features, and queries by text or picture."""
-
-    source: Final = "features"
-
-    def __init__(self, run: Path) -> None:
-        self._trained = open_model(run)
-        self._summarizer = Summarizer(self._trained.model.backbone)
-        self.dim = self._trained.model.backbone.dim
-
-    @cached_property
-    def name(self) -> str:
-        """Changes with the weights and what the model is asked."""
-        checkpoint = self._trained.checkpoint
-        weights = content_id(checkpoint.folder / checkpoint.weights_file)
-        return f"backbone {digest([checkpoint.backbone_hash, weights, VIDEO_PROMPT, TEXT_PROMPT])}"
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the features that it takes."""
-        return self._trained.source().fingerprint
-
-    def segments(
-        self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[VideoFeatures]
-    ) -> NDArray[np.float32]:
-        """Return unit vectors, (segment, dim), of what the vision tower made of segments."""
-        del texts, pictures
-        found: NDArray[np.float32] = self._summarizer.videos(features).numpy()
-        return found
-
-    def picture(self, data: bytes) -> NDArray[np.float32]:
-        """Return the unit vector of a picture file, (dim,), seen as a video of one frame."""
-        sampling = self._trained.checkpoint.sampling
-        with Image.open(io.BytesIO(data)) as image:
-            sizes = sampling.frame_sizes(*image.size)
-            pixels = resized([np.array(image.convert("RGB"))], sizes, sampling.resizing.filter)
-        frames = FrameBatch(np.stack(pixels), np.zeros(1))
-        vector: NDArray[np.float32] = self.segments(
-            (), (), [self._trained.source().encode(frames)]
-        )[0]
-        return vector
-
-    def query(self, text: str) -> NDArray[np.float32]:
-        """Return the unit vector of a query, (dim,)."""
-        vector: NDArray[np.float32] = self._summarizer.texts([text]).numpy()[0]
-        return vector

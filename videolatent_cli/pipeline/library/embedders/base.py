@@ -1,4 +1,4 @@
-"""What makes the search vectors of a library: the seam, and the ways that there are."""
+"""Search-vector back ends: their interface, and the specifications that name them."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from videolatent_cli.model.backbones.features import VideoFeatures
 
 LEXICAL = "lexical"
-Source = Literal["text", "picture", "features"]
+VectorSource = Literal["text", "picture", "features"]
 
 
 class Embedder(Protocol):
-    """Makes unit vectors of segments and queries that are near where they fit."""
+    """Maps segments and queries to unit vectors that are close if the segment fits the query."""
 
     @property
     def name(self) -> str:
-        """Changes whenever the same input would get another vector."""
+        """Name that changes whenever the same input would get another vector."""
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
 
     @property
-    def source(self) -> Source:
-        """What vectors of segments are made of."""
+    def source(self) -> VectorSource:
+        """Part of a segment that its vector is computed from."""
 
     @property
-    def ranks(self) -> bool:
-        """Whether the score is a better order than the ranks that LanceDB fuses."""
+    def orders_by_score(self) -> bool:
+        """Whether the score orders moments better than the fused ranks of LanceDB."""
 
     @property
-    def least_score(self) -> float:
-        """Score from which a moment counts as found."""
+    def default_min_score(self) -> float:
+        """Lowest score of a moment that a question is put to, unless the user sets another."""
 
     def segments(
         self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[VideoFeatures]
@@ -49,9 +49,10 @@ class Embedder(Protocol):
         """Return the vectors of segments, (segment, dim).
 
         Args:
-            texts: What is seen in them, said, and written of them.
-            pictures: One JPEG each; may be missing unless they are the source.
-            features: What the vision tower made of each; empty unless they are the source.
+            texts: Search texts of the segments.
+            pictures: One JPEG per segment; may be incomplete unless they are the source.
+            features: Output of the vision tower per segment; may be empty unless they are the
+                source.
         """
 
     def query(self, text: str) -> NDArray[np.float32]:
@@ -63,45 +64,50 @@ class Embedder(Protocol):
         """Return how well a segment fits a query, in [0, 1].
 
         Args:
-            query: Its words.
-            query_vector: Its vector.
-            text: Of the segment.
-            vector: Of the segment.
+            query: Words of the query.
+            query_vector: Vector of the query.
+            text: Search text of the segment.
+            vector: Vector of the segment.
         """
 
 
 @runtime_checkable
-class SeeingEmbedder(Embedder, Protocol):
-    """One that makes vectors of pictures, which can be looked for too."""
+class PictureEmbedder(Embedder, Protocol):
+    """Embedder that also maps pictures to vectors, so that a picture can be the query."""
 
     def picture(self, data: bytes) -> NDArray[np.float32]:
         """Return the vector of a picture file, (dim,)."""
 
 
-def full_spec(spec: str) -> str:
-    """Return how an embedder is named from anywhere: its folder absolute."""
+def absolute_spec(spec: str) -> str:
+    """Return the specification of an embedder with its folder as an absolute path."""
     kind, _, folder = spec.partition(":")
     return f"{kind}:{Path(folder).absolute()}" if folder else spec
 
 
 def open_embedder(spec: str) -> Embedder:
-    """Return `lexical`, `sentence:FOLDER` (sentence-transformers), `siglip:FOLDER`, `backbone:RUN`.
+    """Return the embedder of a specification.
+
+    Args:
+        spec: `lexical`, `sentence:FOLDER` (sentence-transformers), `siglip:FOLDER` or
+            `backbone:RUN`.
 
     Raises:
-        UsageError: For anything else.
-        SetupError: Where the model or its package is missing.
+        UsageError: For any other specification.
+        SetupError: If the model or its package is missing.
     """
     kind, _, folder = spec.partition(":")
     if spec == LEXICAL:
         return LexicalEmbedder()
+    # Imported here: the lexical embedder must not load torch.
     if kind in ("sentence", "siglip") and folder:
         from videolatent_cli.pipeline.library.embedders.pretrained import (
             SentenceEmbedder,
             SiglipEmbedder,
         )
 
-        found = SentenceEmbedder if kind == "sentence" else SiglipEmbedder
-        return found(Path(folder))
+        embedder_class = SentenceEmbedder if kind == "sentence" else SiglipEmbedder
+        return embedder_class(Path(folder))
     if kind == "backbone" and folder:
         from videolatent_cli.pipeline.library.embedders.backbone import BackboneEmbedder
 

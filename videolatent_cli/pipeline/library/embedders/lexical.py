@@ -1,4 +1,4 @@
-"""Texts compared without a model, by their words, pairs of neighbouring words, parts of words."""
+"""Search vectors of texts without a model: words, pairs of adjacent words, and parts of words."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME = "lexical-1"
-"""Changes when the same text would get another vector."""
+"""Name of the embedder; must change whenever the same text would get another vector."""
 DIM = 512
+"""Length of a vector."""
 _STOP_WORDS = frozenset(
     {
         "a",
@@ -65,42 +66,48 @@ _STOP_WORDS = frozenset(
         "with",
     }
 )
-"""Words of questions that say nothing of what is shown."""
+"""Words that describe nothing in a video; most are words of questions."""
 _PART_LENGTHS = (3, 4)
+"""Numbers of characters in a part of a word."""
 _WEIGHTS = {"word": 0.5, "pair": 2.0, "part": 0.05}
+"""Weight of a term by its kind."""
 
 
 def lexical_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Return one vector of unit length a text, (text, 512); zeros for a text without words.
+    """Return one unit vector per text, (text, 512); zeros for a text without words.
 
-    Choice: words tell what is shown, pairs of neighbours what belongs together ("red square"),
-    parts of words join "moved" and "moves"; each is hashed to one place and sign (feature hashing),
-    and counts enter by their logarithm.
+    Choice: words name what is shown. Pairs of adjacent words keep together what belongs together
+    ("red square"). Parts of words make "moved" similar to "moves". Each term is hashed to one
+    position and sign (feature hashing), and counts enter by their logarithm.
     """
-    out = np.zeros((len(texts), DIM), np.float32)
-    for row, text in zip(out, texts, strict=True):
-        for (kind, what), count in Counter(_features(text)).items():
-            hashed = zlib.crc32(f"{kind} {what}".encode())
+    vectors = np.zeros((len(texts), DIM), np.float32)
+    for vector, text in zip(vectors, texts, strict=True):
+        for (kind, term), count in Counter(_terms(text)).items():
+            # crc32, because Python's hash() of a string differs between processes.
+            hashed = zlib.crc32(f"{kind} {term}".encode())
             sign = 1.0 if hashed & 1 else -1.0
-            row[(hashed >> 1) % DIM] += sign * _WEIGHTS[kind] * (1.0 + np.log(count))
-        row /= np.linalg.norm(row) or 1.0
-    return out
+            vector[(hashed >> 1) % DIM] += sign * _WEIGHTS[kind] * (1.0 + np.log(count))
+        vector /= np.linalg.norm(vector) or 1.0
+    return vectors
 
 
 class LexicalEmbedder:
-    """Search vectors of words: no model, nothing to download."""
+    """Embedder of texts by their words; needs no model and no download."""
 
     name = NAME
     dim = DIM
     source: Final = "text"
-    ranks = True
-    least_score = 0.22
-    """Below this no moment counts as found. Calibrated by `python -m benchmarks library`."""
+    orders_by_score = True
+    default_min_score = 0.22
+    """Lowest score of a moment that a question is put to.
+
+    Calibrated by `python -m benchmarks library`.
+    """
 
     def segments(
         self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[object]
     ) -> NDArray[np.float32]:
-        """Return the vectors of segments by what is told of them, (text, 512)."""
+        """Return the vectors of segments by their search texts, (text, 512)."""
         del pictures, features
         return lexical_vectors(texts)
 
@@ -112,26 +119,26 @@ class LexicalEmbedder:
     def score(
         self, query: str, query_vector: NDArray[np.float32], text: str, vector: NDArray[np.float32]
     ) -> float:
-        """Return the share of a query that a segment's text holds, in [0, 1]."""
+        """Return the share of a query that the search text of a segment contains, in [0, 1]."""
         del query_vector, vector
         return coverage(query, text)
 
 
 def coverage(query: str, text: str) -> float:
-    """Return the share of a query that a text holds, by weight, in [0, 1]."""
-    wanted = set(_features(query))
-    held = wanted & set(_features(text))
+    """Return the share of the terms of a query that a text contains, by weight, in [0, 1]."""
+    wanted = set(_terms(query))
+    contained = wanted & set(_terms(text))
     total = sum(_WEIGHTS[kind] for kind, _ in wanted)
-    return sum(_WEIGHTS[kind] for kind, _ in held) / total if total else 0.0
+    return sum(_WEIGHTS[kind] for kind, _ in contained) / total if total else 0.0
 
 
-def _features(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the words of a text, their neighbours and their parts."""
+def _terms(text: str) -> Iterator[tuple[str, str]]:
+    """Yield kind and text of each term: words, pairs of adjacent words, and parts of words."""
     words = [word for word in re.findall(r"\w+", text.lower()) if word not in _STOP_WORDS]
     yield from (("word", word) for word in words)
     yield from (("pair", f"{a} {b}") for a, b in pairwise(words))
     for word in words:
-        whole = f"<{word}>"
+        marked = f"<{word}>"  # parts at the start and at the end of a word are terms of their own
         for length in _PART_LENGTHS:
-            for start in range(len(whole) - length + 1):
-                yield "part", whole[start : start + length]
+            for start in range(len(marked) - length + 1):
+                yield "part", marked[start : start + length]

@@ -1,4 +1,4 @@
-"""Search vectors from models on disk: sentence-transformers for texts, SigLIP for pictures too."""
+"""Search vectors from models on disk: sentence-transformers for texts, SigLIP for pictures."""
 
 from __future__ import annotations
 
@@ -26,51 +26,51 @@ if TYPE_CHECKING:
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # vl shows its own
 
 _TEXT_TOKENS = 64
-"""What SigLIP was trained with; shorter texts are padded to it."""
-
-
-def _folder_hash(folder: Path) -> str:
-    """Return what names the files of a model."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix in (".json", ".safetensors", ".model"))
-    return digest([[path.name, content_id(path)] for path in files])
+"""Text length that SigLIP was trained with; shorter texts are padded to it."""
 
 
 class CosineEmbedder:
-    """What embedders by models share: scores that are cosines."""
+    """Base of embedders with a model: scores are cosines."""
 
-    ranks = False
-    least_score = 0.0
-    """Not calibrated: every moment counts as found until `--min-score` says more."""
+    orders_by_score = False
+    default_min_score = 0.0
+    """Not calibrated: a question is put to every moment, unless `--min-score` is given."""
 
     def score(
         self, query: str, query_vector: NDArray[np.float32], text: str, vector: NDArray[np.float32]
     ) -> float:
-        """Return the cosine of query and segment, 0 where it is negative."""
+        """Return the cosine between query and segment, or 0 if it is negative."""
         del query, text
         return max(0.0, float(vector @ query_vector))
 
 
 class _FolderEmbedder(CosineEmbedder):
-    """What embedders of a folder share: a name."""
+    """Base of embedders with a model in a folder: the name contains a hash of its files."""
 
     kind: str
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "config.json").exists():
             raise SetupError(
-                f"--embedder: {folder} holds no model (config.json is missing); name the folder of "
+                f"--embedder: {folder} holds no model (config.json is missing); name a folder with "
                 "one, or use 'lexical', which needs none"
             )
         self.folder = folder
 
     @cached_property
     def name(self) -> str:
-        """Changes with the files of the model."""
+        """Name that changes with the files of the model."""
         return f"{self.kind} {_folder_hash(self.folder)}"
 
 
+def _folder_hash(folder: Path) -> str:
+    """Return a hash of the files of a model."""
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".json", ".safetensors", ".model"))
+    return digest([[path.name, content_id(path)] for path in files])
+
+
 class SentenceEmbedder(_FolderEmbedder):
-    """Texts of segments by a local sentence-transformers model."""
+    """Embedder of texts by a local sentence-transformers model."""
 
     kind = "sentence-transformers"
     source: Final = "text"
@@ -90,7 +90,7 @@ class SentenceEmbedder(_FolderEmbedder):
     def segments(
         self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[object]
     ) -> NDArray[np.float32]:
-        """Return unit vectors, (text, dim), of what is seen, said and written of segments."""
+        """Return the unit vectors of segments by their search texts, (text, dim)."""
         del pictures, features
         return self._encode(list(texts))
 
@@ -100,12 +100,12 @@ class SentenceEmbedder(_FolderEmbedder):
         return vector
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        found = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(found, np.float32)
+        vectors = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, np.float32)
 
 
 class SiglipEmbedder(_FolderEmbedder):
-    """Pictures of segments, and queries by text or picture, by a local SigLIP or SigLIP 2 model.
+    """Embedder of pictures by a local SigLIP or SigLIP 2 model; queries are texts or pictures.
 
     Source: SigLIP 2 (arXiv 2502.14786); checkpoints of fixed resolution have SigLIP's architecture.
     """
@@ -115,10 +115,11 @@ class SiglipEmbedder(_FolderEmbedder):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        found = AutoConfig.from_pretrained(folder).model_type
-        if found != "siglip":
+        model_type = AutoConfig.from_pretrained(folder).model_type
+        if model_type != "siglip":
             raise SetupError(
-                f"--embedder: {folder} must be a SigLIP model of fixed resolution, got '{found}'"
+                f"--embedder: {folder} must be a SigLIP model of fixed resolution, "
+                f"got '{model_type}'"
             )
         model: Any = SiglipModel.from_pretrained(folder)
         self._model = model.eval()
@@ -129,7 +130,7 @@ class SiglipEmbedder(_FolderEmbedder):
     def segments(
         self, texts: Sequence[str], pictures: Sequence[bytes], features: Sequence[object]
     ) -> NDArray[np.float32]:
-        """Return unit vectors, (picture, dim), of JPEG pictures of segments."""
+        """Return the unit vectors of segments by their JPEG pictures, (picture, dim)."""
         del texts, features
         return np.stack([self.picture(data) for data in pictures])
 
@@ -138,6 +139,7 @@ class SiglipEmbedder(_FolderEmbedder):
         """Return the unit vector of a picture file, (dim,)."""
         with Image.open(io.BytesIO(data)) as image:
             small = image.convert("RGB").resize((self._size, self._size), Image.Resampling.BILINEAR)
+        # (height, width, 3) in [0, 255] becomes (1, 3, height, width) in [-1, 1].
         pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 127.5 - 1
         return _unit(self._model.get_image_features(pixel_values=pixels).pooler_output)
 
@@ -145,7 +147,7 @@ class SiglipEmbedder(_FolderEmbedder):
     def query(self, text: str) -> NDArray[np.float32]:
         """Return the unit vector of a query, (dim,)."""
         ids = self._tokenizer(
-            [text.lower()],
+            [text.lower()],  # SigLIP expects lower case
             padding="max_length",
             truncation=True,
             max_length=_TEXT_TOKENS,
@@ -155,6 +157,6 @@ class SiglipEmbedder(_FolderEmbedder):
 
 
 def _unit(vectors: Tensor) -> NDArray[np.float32]:
-    """Return the one vector of a batch at length 1."""
+    """Return the only vector of a batch of one, scaled to length 1."""
     unit: NDArray[np.float32] = torch.nn.functional.normalize(vectors[0].float(), dim=0).numpy()
     return unit
