@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -q --disable-pip-version-check --no-compile
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types oldest processors bench docs clean
+.PHONY: help demo test lint types oldest processors wheel bench docs clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,14 @@ oldest: $(VENV)/.installed-dev ## the tests of backbones on the oldest transform
 processors: $(VENV)/.installed-dev ## pixels against the models' own processors, which need torchvision
 	$(PIP) --no-deps --upgrade --target $(VENV)/torchvision torchvision==0.28.0
 	PYTHONPATH=$(VENV)/torchvision $(BIN)/python -m pytest -q --no-header tests/unit/test_processors.py
+
+wheel: $(VENV)/.installed-dev ## build the wheel, install it into a fresh environment, and ask it a question
+	rm -rf dist $(VENV)/wheel
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv $(VENV)/wheel
+	$(VENV)/wheel/bin/pip install -q --disable-pip-version-check --no-compile torch==2.13.0
+	$(VENV)/wheel/bin/pip install -q --disable-pip-version-check --no-compile dist/*.whl
+	$(VENV)/wheel/bin/python tests/wheel.py $(VENV)/wheel/bin/vl
 
 bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results.md
 	$(PIP) -e '.[bench]'
