@@ -458,7 +458,9 @@ def test_comparison_refuses_what_it_cannot_pair(
     trained: TrainReport, cache_dir: Path, tmp_path: Path
 ) -> None:
     run, other = trained.run_dir, tmp_path / "other.json"
-    with pytest.raises(DataError, match="no such run or evaluation; create it with: vl eval RUN -o"):
+    with pytest.raises(
+        DataError, match="no such run or evaluation; create it with: vl eval RUN -o"
+    ):
         compare_runs(CompareRequest(run, other), Machine(cache_dir))
     other.write_text("{")
     with pytest.raises(DataError, match=r"other\.json: cannot be read as JSON, got"):

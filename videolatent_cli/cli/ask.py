@@ -34,6 +34,47 @@ Place = Annotated[
         help="Video file, or folder of a library made by 'vl index'.",
     ),
 ]
+QuestionText = Annotated[str, typer.Argument(metavar="QUESTION", help="Question to answer.")]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="Start of the part of the video to use: seconds or M:SS. Default: its beginning.",
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="TIME",
+        help="End of the part of the video to use: seconds or M:SS. Default: its end.",
+    ),
+]
+Choices = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A|B|...",
+        help="Possible answers, separated by '|'. Default: the model writes its own answer.",
+    ),
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option(help="PNG file to write: a contact sheet with the evidence marked."),
+]
+Clips = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder to write the evidence to as video clips, with one second before and after."
+    ),
+]
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        help="Minimum search score (0 to 1) of a library's moments. "
+        "Default: the threshold of the library's embedder."
+    ),
+]
 
 
 def parse_moment(text: str | None, flag: str) -> float | None:
@@ -59,50 +100,16 @@ def parse_moment(text: str | None, flag: str) -> float | None:
 
 def ask(  # noqa: PLR0913 - the options of the command
     place: Place,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Question to answer.")],
+    question: QuestionText,
     run: Run = None,
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="TIME",
-            help="Start of the part of the video to use: seconds or M:SS. Default: its beginning.",
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            metavar="TIME",
-            help="End of the part of the video to use: seconds or M:SS. Default: its end.",
-        ),
-    ] = None,
-    choices: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A|B|...",
-            help="Possible answers, separated by '|'. Default: the model writes its own answer.",
-        ),
-    ] = None,
+    from_: From = None,
+    to: To = None,
+    choices: Choices = None,
     evidence: Evidence = 2,
-    sheet: Annotated[
-        Path | None,
-        typer.Option(help="PNG file to write: a contact sheet with the evidence marked."),
-    ] = None,
+    sheet: Sheet = None,
     latents: Latents = "on",
-    clips: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder to write the evidence to as video clips, with one second before and after."
-        ),
-    ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            help="Minimum search score (0 to 1) of a library's moments. "
-            "Default: the threshold of the library's embedder."
-        ),
-    ] = None,
+    clips: Clips = None,
+    min_score: MinScore = None,
     under: Under = "",
     where: Where = None,
     as_json: AsJson = False,

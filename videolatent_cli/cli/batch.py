@@ -23,54 +23,58 @@ from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import FailedItemsError
 from videolatent_cli.runtime.machine import Machine
 
+Questions = Annotated[
+    Path,
+    typer.Argument(
+        metavar="QUESTIONS",
+        help="File of questions (JSON Lines or CSV). Required column: question. "
+        "Optional: id, video, choices, start_seconds, end_seconds, meta.",
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        help="File of answers to write (JSON Lines). Questions answered in it are skipped.",
+    ),
+]
+Videos = Annotated[
+    Path | None,
+    typer.Option(help="Folder that video paths are relative to. Default: the folder of QUESTIONS."),
+]
+SearchedLibrary = Annotated[
+    Path | None,
+    typer.Option(
+        "--library",
+        "-L",
+        parser=library_place,
+        metavar="PATH",
+        help="Library to search for questions that name no video.",
+    ),
+]
+AtOnce = Annotated[int, typer.Option(min=1, help="Maximum number of questions per model batch.")]
+Jobs = Annotated[
+    int, typer.Option(min=1, help="Number of Ray workers; used only with --engine ray.")
+]
+ReportPage = Annotated[
+    Path | None, typer.Option(help="HTML page to write, with all answers and their evidence.")
+]
+
 
 def batch(  # noqa: PLR0913 - the options of the command
-    questions: Annotated[
-        Path,
-        typer.Argument(
-            metavar="QUESTIONS",
-            help="File of questions (JSON Lines or CSV). Required column: question. "
-            "Optional: id, video, choices, start_seconds, end_seconds, meta.",
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            help="File of answers to write (JSON Lines). Questions answered in it are skipped.",
-        ),
-    ],
-    videos: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that video paths are relative to. Default: the folder of QUESTIONS."
-        ),
-    ] = None,
-    library: Annotated[
-        Path | None,
-        typer.Option(
-            "--library",
-            "-L",
-            parser=library_place,
-            metavar="PATH",
-            help="Library to search for questions that name no video.",
-        ),
-    ] = None,
+    questions: Questions,
+    out: Out,
+    videos: Videos = None,
+    library: SearchedLibrary = None,
     run: Run = None,
     evidence: Evidence = 2,
     latents: Latents = "on",
     retry_failed: RetryFailed = False,
-    at_once: Annotated[
-        int, typer.Option(min=1, help="Maximum number of questions per model batch.")
-    ] = 32,
+    at_once: AtOnce = 32,
     engine: Engine = "local",
-    jobs: Annotated[
-        int, typer.Option(min=1, help="Number of Ray workers; used only with --engine ray.")
-    ] = 2,
-    report: Annotated[
-        Path | None, typer.Option(help="HTML page to write, with all answers and their evidence.")
-    ] = None,
+    jobs: Jobs = 2,
+    report: ReportPage = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",

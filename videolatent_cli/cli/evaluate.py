@@ -20,43 +20,49 @@ app = typer.Typer(
     cls=DefaultGroup,
     help="Measure the accuracy of a run, also without its latents; compare two runs.",
 )
+EvaluatedRun = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Run folder. Default: the newest, or the embedded model if there is none.",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Triplet file to use instead of the recipe's evaluation splits."),
+]
+Ablate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="latents=NAME,...",
+        help="Also measure with the latents removed (off, markers) or replaced "
+        "(zero, mean, shuffle, noise).",
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Maximum number of videos per split. Default: all.")
+]
+MaxNewTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Maximum number of tokens per answer. "
+        "Default: 32, or 128 for a run trained on rationales.",
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", help="JSON file to write, with all answers.")
+]
 
 
 @app.command("run")
 def evaluate(  # noqa: PLR0913 - the options of the command
-    run: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="RUN",
-            help="Run folder. Default: the newest, or the embedded model if there is none.",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Triplet file to use instead of the recipe's evaluation splits."),
-    ] = None,
-    ablate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="latents=NAME,...",
-            help="Also measure with the latents removed (off, markers) or replaced "
-            "(zero, mean, shuffle, noise).",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of videos per split. Default: all.")
-    ] = None,
-    max_new_tokens: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Maximum number of tokens per answer. "
-            "Default: 32, or 128 for a run trained on rationales.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="JSON file to write, with all answers.")
-    ] = None,
+    run: EvaluatedRun = None,
+    data: Data = None,
+    ablate: Ablate = None,
+    limit: Limit = None,
+    max_new_tokens: MaxNewTokens = None,
+    out: Out = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
@@ -86,11 +92,9 @@ def evaluate(  # noqa: PLR0913 - the options of the command
         ablated = {name: result for name, result in by_ablation.items() if name != "on"}
         if ablated:
             columns = ["category", *ablated]
-            title = "latents removed or replaced: accuracy, points lost [95 %]"
+            title = "latents ablated: accuracy, points lost [95 %]"
             print_table(title, columns, _rows(ablated, _cost))
-            title = (
-                "KL divergence of the answer from the answer with the model's own latents (nats)"
-            )
+            title = "KL divergence from the answer with the model's own latents (nats)"
             print_table(title, columns, _rows(ablated, _divergence))
 
 

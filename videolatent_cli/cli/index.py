@@ -47,52 +47,59 @@ Speech = Annotated[
         "Default: the library's, or none for a new library."
     ),
 ]
+Paths = Annotated[
+    list[Path],
+    typer.Argument(metavar="PATH", help="Folders of videos, or single video files."),
+]
+Include = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Pattern of the file names to index, such as 'cam*.mp4'. "
+        "Default: all usual endings of video files.",
+    ),
+]
+Segments = Annotated[
+    str,
+    typer.Option(
+        metavar="RULE",
+        help="Rule that cuts videos into segments: fixed:10s, scenes or scenedetect.",
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Number of files decoded in parallel, or of workers with --engine ray."
+    ),
+]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="Remove files from the library that no longer exist."),
+]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait while another process writes this library."),
+]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Keep running and index changes until Ctrl-C.")
+]
 
 
 def index(  # noqa: PLR0913 - the options of the command
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH", help="Folders of videos, or single video files."),
-    ],
+    paths: Paths,
     library: LibraryDir = DEFAULT_LIBRARY,
-    include: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Pattern of the file names to index, such as 'cam*.mp4'. "
-            "Default: all usual endings of video files.",
-        ),
-    ] = None,
+    include: Include = None,
     embedder: Embedder = None,
     metadata: Metadata = None,
     speech: Speech = None,
-    segments: Annotated[
-        str,
-        typer.Option(
-            metavar="RULE",
-            help="Rule that cuts videos into segments: fixed:10s, scenes or scenedetect.",
-        ),
-    ] = "fixed:10s",
-    jobs: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Number of files decoded in parallel, or of workers with --engine ray."
-        ),
-    ] = 2,
+    segments: Segments = "fixed:10s",
+    jobs: Jobs = 2,
     engine: Engine = "local",
     run: Run = None,
-    prune: Annotated[
-        bool,
-        typer.Option("--prune", help="Remove files from the library that no longer exist."),
-    ] = False,
+    prune: Prune = False,
     retry_failed: RetryFailed = False,
-    wait: Annotated[
-        bool,
-        typer.Option("--wait", help="Wait while another process writes this library."),
-    ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Keep running and index changes until Ctrl-C.")
-    ] = False,
+    wait: Wait = False,
+    watch: Watch = False,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",

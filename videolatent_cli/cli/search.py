@@ -22,46 +22,52 @@ from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from videolatent_cli.pipeline.library.search import Moment
+Query = Annotated[
+    str,
+    typer.Argument(
+        metavar="QUERY",
+        help="Words for what a moment shows or says, or for the name of its file.",
+    ),
+]
+Count = Annotated[int, typer.Option("--count", "-k", min=1, help="Maximum number of moments.")]
+Mode = Annotated[
+    Literal["hybrid", "vector", "text"],
+    typer.Option(help="Search by vectors, by words (text), or by both (hybrid)."),
+]
+MinScore = Annotated[
+    float,
+    typer.Option(
+        help="Minimum score of a moment, 0 to 1. It is the matched share of the query "
+        "(lexical), or the cosine of query and moment (other embedders)."
+    ),
+]
+Image = Annotated[
+    Path | None, typer.Option(help="Picture or video to search for, instead of QUERY.")
+]
+OnlyFiles = Annotated[
+    bool, typer.Option("--files", "-f", help="Print only the paths of the videos, each once.")
+]
+ResultPage = Annotated[
+    Path | None, typer.Option(help="HTML page to write, with a thumbnail per moment.")
+]
+MomentList = Annotated[
+    Path | None,
+    typer.Option(help="Playlist (.m3u) or edit list (.edl, .otio) of the moments to write."),
+]
 
 
 def search(  # noqa: PLR0913 - the options of the command
-    query: Annotated[
-        str,
-        typer.Argument(
-            metavar="QUERY",
-            help="Words for what a moment shows or says, or for the name of its file.",
-        ),
-    ] = "",
+    query: Query = "",
     library: LibraryDir = DEFAULT_LIBRARY,
-    count: Annotated[
-        int, typer.Option("--count", "-k", min=1, help="Maximum number of moments.")
-    ] = 10,
-    mode: Annotated[
-        Literal["hybrid", "vector", "text"],
-        typer.Option(help="Search by vectors, by words (text), or by both (hybrid)."),
-    ] = "hybrid",
+    count: Count = 10,
+    mode: Mode = "hybrid",
     under: Under = "",
     where: Where = None,
-    min_score: Annotated[
-        float,
-        typer.Option(
-            help="Minimum score of a moment, 0 to 1. It is the matched share of the query "
-            "(lexical), or the cosine of query and moment (other embedders)."
-        ),
-    ] = 0.0,
-    image: Annotated[
-        Path | None, typer.Option(help="Picture or video to search for, instead of QUERY.")
-    ] = None,
-    only_files: Annotated[
-        bool, typer.Option("--files", "-f", help="Print only the paths of the videos, each once.")
-    ] = False,
-    html: Annotated[
-        Path | None, typer.Option(help="HTML page to write, with a thumbnail per moment.")
-    ] = None,
-    export: Annotated[
-        Path | None,
-        typer.Option(help="Playlist (.m3u) or edit list (.edl, .otio) of the moments to write."),
-    ] = None,
+    min_score: MinScore = 0.0,
+    image: Image = None,
+    only_files: OnlyFiles = False,
+    html: ResultPage = None,
+    export: MomentList = None,
     as_json: AsJson = False,
     run: Run = None,
     device: Device = "auto",
