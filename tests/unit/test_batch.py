@@ -183,7 +183,7 @@ def test_answers_of_other_questions_are_left_alone(questions: Path, world: Path)
     with pytest.raises(IncompatibleError, match=r"a.jsonl:\d+: '.*' answers '.*'; choose another"):
         run(questions, world)
     Path("a.jsonl").write_text('{"something": "else"}\n')
-    with pytest.raises(DataError, match=r"a.jsonl:1: holds no answer of 'vl batch'"):
+    with pytest.raises(DataError, match=r"a.jsonl:1: is not an answer of 'vl batch'"):
         run(questions, world)
 
 

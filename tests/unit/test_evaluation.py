@@ -166,5 +166,7 @@ def test_latents_that_matter_and_latents_that_do_not(small_folder: Path) -> None
 
 def test_ablation_names() -> None:
     assert parse_ablations(["shuffle", "off"]) == ["on", "off", "shuffle"]
-    with pytest.raises(UsageError, match=r"--ablate: unknown, got \['nose'\]; choose of: on, off"):
+    with pytest.raises(
+        UsageError, match=r"--ablate: unknown, got \['nose'\]; choose from: on, off"
+    ):
         parse_ablations(["nose"])

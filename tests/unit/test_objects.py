@@ -47,7 +47,7 @@ def test_a_library_in_an_object_store(vl: Run, media: Path) -> None:
     first = vl("index", media, *at)
     assert "4 new, 0 unchanged" in first.stdout, first.stderr
     assert "0 new, 4 unchanged" in vl("index", media, *at).stdout
-    assert vl("library", "verify", *at).stdout.strip() == f"{PLACE}: sound"
+    assert vl("library", "verify", *at).stdout.strip() == f"{PLACE}: no problems found"
     assert len(vl("search", "val", "-f", *at).stdout.split()) > 0
     assert json.loads(vl("library", "status", "--json", *at).stdout)["segments"] == 4
     answer = vl("ask", PLACE, "Which color moved last?", "--min-score", "0")

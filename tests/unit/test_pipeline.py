@@ -159,7 +159,7 @@ def test_bad_videos_fail_or_are_left_out_within_a_limit(small_folder: Path, tmp_
         return make_recipe(small_folder, data=f"{{type: triplets, path: t.jsonl, {policy}}}")
 
     with pytest.raises(
-        DataError, match=r"bad.mp4: cannot be opened .*; mend or remove it, or set data.on_bad"
+        DataError, match=r"bad.mp4: cannot be opened .*; fix or remove it, or set data.on_bad"
     ):
         build_cache(CacheRequest(recipe("on_bad: fail"), tmp_path), Machine(tmp_path / "c"))
     with pytest.raises(
@@ -456,13 +456,15 @@ def test_comparison_refuses_what_it_cannot_pair(
     trained: TrainReport, cache_dir: Path, tmp_path: Path
 ) -> None:
     run, other = trained.run_dir, tmp_path / "other.json"
-    with pytest.raises(DataError, match="no such run or evaluation; make it with: vl eval RUN -o"):
+    with pytest.raises(
+        DataError, match="no such run or evaluation; create it with: vl eval RUN -o"
+    ):
         compare_runs(CompareRequest(run, other), Machine(cache_dir))
     other.write_text("{")
     with pytest.raises(DataError, match=r"other\.json: cannot be read as JSON, got"):
         compare_runs(CompareRequest(other, run), Machine(cache_dir))
     other.write_text('{"schema": "vl.answer/1"}')
-    with pytest.raises(DataError, match=r"other\.json: is no evaluation; make one with"):
+    with pytest.raises(DataError, match=r"other\.json: is not an evaluation; create one with"):
         compare_runs(CompareRequest(other, run), Machine(cache_dir))
     empty = {"on": {"answers": []}}
     other.write_text(json.dumps({"schema": "vl.eval/1", "splits": {"test_iid": empty}}))
@@ -585,7 +587,7 @@ def test_ask_with_choices_window_and_latents_off(
     assert all(1.0 <= t < 3.0 for e in on.evidence for t in e.frames_seconds)
     with pytest.raises(UsageError, match="--to: must be after --from 3 s, got 1 s"):
         ask(AskRequest(video, "q", trained.run_dir, (3.0, 1.0)), Machine(tmp_path))
-    with pytest.raises(UsageError, match="--choices: needs two or more, got 'a'"):
+    with pytest.raises(UsageError, match="--choices: must be two or more, got 'a'"):
         ask(AskRequest(video, "q", trained.run_dir, choices=("a",)), Machine(tmp_path))
 
 

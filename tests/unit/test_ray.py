@@ -117,7 +117,7 @@ def test_answers_by_workers_are_the_same(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(IncompatibleError, match="embedded: a worker would make other features"):
+    with pytest.raises(IncompatibleError, match="embedded: a worker would compute other features"):
         open_worker_model("embedded", "another", "cpu")
     with pytest.raises(SetupError, match="RAY_ADDRESS: nothing answers, got '127"):
         _check_address("127.0.0.1:9")

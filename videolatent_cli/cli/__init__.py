@@ -1,4 +1,4 @@
-"""The `vl` command. Nothing heavy is imported here: commands import their pipeline when called."""
+"""The `vl` command line. Each command imports its pipeline only when it is called."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,9 +28,9 @@ from videolatent_cli.runtime.logs import configure_logging
 
 _EPILOG = """
 Examples:\n
-  vl demo                                    everything once, on rendered videos, no download\n
-  vl train recipes/quickstart.yaml           train a recipe\n
-  vl ask video.mp4 "Which color moved last?" ask about a video
+  vl demo                                     try everything once, no download\n
+  vl train recipes/quickstart.yaml            train a recipe\n
+  vl ask video.mp4 "Which color moved last?"  ask about a video
 """
 
 app = typer.Typer(
@@ -39,13 +39,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="VideoLatent: video question answering with a few continuous latents.",
+    help="Train and use models that answer questions about videos with a few continuous latents.",
     epilog=_EPILOG,
 )
 
 
 def _version(wanted: bool) -> None:
-    """Print the version and stop."""
+    """Print the version and exit."""
     if wanted:
         typer.echo(f"vl {__version__}")
         raise typer.Exit
@@ -53,15 +53,24 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Debug lines too.")] = False,
-    log_file: Annotated[Path | None, typer.Option(help="Also log to this file.")] = None,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colors.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also log debug messages.")
+    ] = False,
+    log_file: Annotated[
+        Path | None, typer.Option(help="File that also receives the log, with debug messages.")
+    ] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Print the log uncolored.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Set up the log before any command runs."""
+    """Configure logging before any command runs."""
     del version
     configure_logging(int(verbose) - int(quiet), log_file, False if no_color else None)
 

@@ -1,9 +1,9 @@
-"""`vl ask`."""
+"""The command `vl ask`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,8 @@ from videolatent_cli.cli.options import (
     AsJson,
     CacheDir,
     Device,
+    Evidence,
+    Latents,
     Run,
     Under,
     Where,
@@ -27,16 +29,59 @@ if TYPE_CHECKING:
 Place = Annotated[
     Path,
     typer.Argument(
-        parser=library_place, metavar="VIDEO", help="A video file, or the folder of a library."
+        parser=library_place,
+        metavar="VIDEO|LIBRARY",
+        help="Video file, or folder of a library made by 'vl index'.",
+    ),
+]
+QuestionText = Annotated[str, typer.Argument(metavar="QUESTION", help="Question to answer.")]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="Start of the part of the video to use: seconds or M:SS. Default: its beginning.",
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="TIME",
+        help="End of the part of the video to use: seconds or M:SS. Default: its end.",
+    ),
+]
+Choices = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A|B|...",
+        help="Possible answers, separated by '|'. Default: the model writes its own answer.",
+    ),
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option(help="PNG file to write: a contact sheet with the evidence marked."),
+]
+Clips = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder to write the evidence to as video clips, with one second before and after."
+    ),
+]
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        help="Minimum search score (0 to 1) of a library's moments. "
+        "Default: the threshold of the library's embedder."
     ),
 ]
 
 
 def parse_moment(text: str | None, flag: str) -> float | None:
-    """Return seconds from `80`, `1:20` or `0:01:20.5`.
+    """Return a time in seconds, parsed from `80`, `1:20` or `0:01:20.5`; None stays None.
 
     Raises:
-        UsageError: For anything else.
+        UsageError: If the text has another form.
     """
     if text is None:
         return None
@@ -48,37 +93,34 @@ def parse_moment(text: str | None, flag: str) -> float | None:
     if not valid:
         raise UsageError(f"{flag}: must be seconds or M:SS, got '{text}'")
     seconds = 0.0
-    for part in parts:
+    for part in parts:  # each part to the left counts sixty times the next
         seconds = 60 * seconds + part
     return seconds
 
 
 def ask(  # noqa: PLR0913 - the options of the command
     place: Place,
-    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    question: QuestionText,
     run: Run = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", help="Start of the part: 80 or 1:20.")
-    ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="End of the part.")] = None,
-    choices: Annotated[str | None, typer.Option(help="Possible answers: 'A|B|C'.")] = None,
-    evidence: Annotated[int, typer.Option(min=0, help="How many moments to show.")] = 2,
-    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (PNG).")] = None,
-    latents: Annotated[Literal["on", "off"], typer.Option(help="off: answer at once.")] = "on",
-    clips: Annotated[
-        Path | None, typer.Option(help="Folder to cut the evidence into, a second around each.")
-    ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option(help="Of a library: least score of a moment (default: as calibrated)."),
-    ] = None,
+    from_: From = None,
+    to: To = None,
+    choices: Choices = None,
+    evidence: Evidence = 2,
+    sheet: Sheet = None,
+    latents: Latents = "on",
+    clips: Clips = None,
+    min_score: MinScore = None,
     under: Under = "",
     where: Where = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Answer a question about a video or a library, with the moments that the answer rests on.
+    """Answer a question about a video or a library of videos.
+
+    Also prints evidence: the moments with the highest re-look attention.
+    Re-look attention is the attention of the latents to the video frames.
+    Evidence shows where to check the answer; it does not prove it.
 
     Example: vl ask video.mp4 "Which color moved last?" --sheet sheet.png
     """
@@ -108,11 +150,11 @@ def ask(  # noqa: PLR0913 - the options of the command
 
 
 def _print_text(report: AskReport, sheet: Path | None) -> None:
-    """Print the answer on stdout; where it comes from and how far to trust it on stderr."""
+    """Print the answer on stdout; the model and its warnings on stderr."""
     answer = report.answer
     typer.echo(answer.answer or answer.status.replace("_", " "))
-    for letter, chance in (answer.choice_probs or {}).items():
-        typer.echo(f"  {letter}: {chance:.2f}")
+    for letter, probability in (answer.choice_probs or {}).items():
+        typer.echo(f"  {letter}: {probability:.2f}")
     for moment in answer.evidence:
         typer.echo(
             f"  evidence {moment.start_seconds:.2f}-{moment.end_seconds:.2f} s"

@@ -1,9 +1,9 @@
-"""`vl batch`."""
+"""The command `vl batch`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,6 +13,8 @@ from videolatent_cli.cli.options import (
     CacheDir,
     Device,
     Engine,
+    Evidence,
+    Latents,
     RetryFailed,
     Run,
     library_place,
@@ -21,40 +23,63 @@ from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import FailedItemsError
 from videolatent_cli.runtime.machine import Machine
 
+Questions = Annotated[
+    Path,
+    typer.Argument(
+        metavar="QUESTIONS",
+        help="File of questions (JSON Lines or CSV). Required column: question. "
+        "Optional: id, video, choices, start_seconds, end_seconds, meta.",
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        help="File of answers to write (JSON Lines). Questions answered in it are skipped.",
+    ),
+]
+Videos = Annotated[
+    Path | None,
+    typer.Option(help="Folder that video paths are relative to. Default: the folder of QUESTIONS."),
+]
+SearchedLibrary = Annotated[
+    Path | None,
+    typer.Option(
+        "--library",
+        "-L",
+        parser=library_place,
+        metavar="PATH",
+        help="Library to search for questions that name no video.",
+    ),
+]
+AtOnce = Annotated[int, typer.Option(min=1, help="Maximum number of questions per model batch.")]
+Jobs = Annotated[
+    int, typer.Option(min=1, help="Number of Ray workers; used only with --engine ray.")
+]
+ReportPage = Annotated[
+    Path | None, typer.Option(help="HTML page to write, with all answers and their evidence.")
+]
+
 
 def batch(  # noqa: PLR0913 - the options of the command
-    questions: Annotated[
-        Path, typer.Argument(help="Questions, JSON Lines or CSV: id, question, video, choices ...")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Answers, JSON Lines.")],
-    videos: Annotated[
-        Path | None, typer.Option(help="Folder of the videos (default: that of the questions).")
-    ] = None,
-    library: Annotated[
-        Path | None,
-        typer.Option(
-            "--library",
-            "-L",
-            parser=library_place,
-            metavar="PATH",
-            help="Library that is asked where no video is named.",
-        ),
-    ] = None,
+    questions: Questions,
+    out: Out,
+    videos: Videos = None,
+    library: SearchedLibrary = None,
     run: Run = None,
-    evidence: Annotated[int, typer.Option(min=0, help="Moments of evidence a question.")] = 2,
-    latents: Annotated[Literal["on", "off"], typer.Option(help="off: answer at once.")] = "on",
+    evidence: Evidence = 2,
+    latents: Latents = "on",
     retry_failed: RetryFailed = False,
-    at_once: Annotated[int, typer.Option(min=1, help="Most questions that are run together.")] = 32,
+    at_once: AtOnce = 32,
     engine: Engine = "local",
-    jobs: Annotated[int, typer.Option(min=1, help="Workers, with --engine ray.")] = 2,
-    report: Annotated[
-        Path | None, typer.Option(help="Also write a page with answers and evidence.")
-    ] = None,
+    jobs: Jobs = 2,
+    report: ReportPage = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Answer a file of questions; those about one video share its work. Goes on where it stopped.
+    """Answer a file of questions. Encodes each video once; resumes after an interruption.
 
     Example: vl batch questions.jsonl -o answers.jsonl --videos clips --report answers.html
     """
@@ -74,15 +99,16 @@ def batch(  # noqa: PLR0913 - the options of the command
         report=report,
     )
     with progress_bars() as show:
-        done = answer_batch(request, Machine(cache_dir, device), show)
+        outcome = answer_batch(request, Machine(cache_dir, device), show)
     if as_json:
-        print_json(done.document())
+        print_json(outcome.document())
     else:
         typer.echo(
-            f"{out}: {done.asked} asked, {done.done_before} answered before, {done.failed} failed"
+            f"{out}: {outcome.asked} asked, {outcome.done_before} answered before, "
+            f"{outcome.failed} failed"
         )
-    if done.failed:
+    if outcome.failed:
         raise FailedItemsError(
-            f"{out}: {done.failed} questions have no answer; mend their videos and run it again "
-            "with --retry-failed"
+            f"{out}: {outcome.failed} questions have no answer; fix their videos and run the same "
+            "command with --retry-failed"
         )

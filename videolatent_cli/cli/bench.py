@@ -1,4 +1,4 @@
-"""`vl bench`."""
+"""The command `vl bench`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,22 @@ def bench(  # noqa: PLR0913 - the options of the command
     recipe: RecipePath,
     overrides: Overrides = None,
     trace_tokens: Annotated[
-        int, typer.Option(min=1, help="Length of a chain of thought (Video-R1's mean: 385).")
+        int,
+        typer.Option(min=1, help="Number of tokens per chain of thought (mean of Video-R1: 385)."),
     ] = 385,
-    question_tokens: Annotated[int, typer.Option(min=1, help="Length of a question.")] = 120,
-    answer_tokens: Annotated[int, typer.Option(min=1, help="Length of an answer.")] = 4,
-    rounds: Annotated[int, typer.Option(min=1, help="Measurements; the median counts.")] = 3,
+    question_tokens: Annotated[
+        int, typer.Option(min=1, help="Number of tokens per question.")
+    ] = 120,
+    answer_tokens: Annotated[int, typer.Option(min=1, help="Number of tokens per answer.")] = 4,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of measurements; the median is reported.")
+    ] = 3,
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
-    """Time answers and training steps: at once, with latents, and by chain of thought.
+    """Measure time and memory of answers and training steps on a random video.
+
+    Answers are given directly, with latents, and after a chain of thought.
 
     Example: vl bench recipes/quickstart.yaml --trace-tokens 100
     """
@@ -49,16 +56,16 @@ def bench(  # noqa: PLR0913 - the options of the command
 
 
 def _print(report: BenchReport) -> None:
-    """Print both tables; ratios are against the direct answer and plain SFT."""
-    about = f"{report.parameters / 1e6:.1f} M parameters, {report.visual_tokens} visual tokens"
-    base = report.answers["direct"]
+    """Print both tables; the ratios are relative to the direct answer and to plain SFT."""
+    workload = f"{report.parameters / 1e6:.1f} M parameters, {report.visual_tokens} visual tokens"
+    direct = report.answers["direct"]
     rows = [
         [
             name,
             str(cost.sequential_steps),
             f"{1000 * cost.prefill_seconds:.0f}",
             f"{1000 * cost.seconds:.0f}",
-            f"{cost.seconds / base.seconds:.2f}x",
+            f"{cost.seconds / direct.seconds:.2f}x",
             f"{cost.tokens_per_second:.1f}",
             f"{cost.multiply_adds / 1e9:.3g}",
             _memory(cost.peak_memory_bytes),
@@ -66,13 +73,14 @@ def _print(report: BenchReport) -> None:
         for name, cost in report.answers.items()
     ]
     columns = ["answer", "steps", "prefill ms", "ms", "", "tokens/s", "GMACs", "peak"]
-    print_table(f"one answer on {report.device}: {about}; GMACs: 1e9 multiply-adds", columns, rows)
-    first = report.steps["plain SFT"]
+    title = f"one answer on {report.device}: {workload}; GMACs: 1e9 multiply-adds"
+    print_table(title, columns, rows)
+    plain = report.steps["plain SFT"]
     rows = [
         [
             name,
             f"{1000 * cost.seconds:.0f}",
-            f"{cost.seconds / first.seconds:.2f}x",
+            f"{cost.seconds / plain.seconds:.2f}x",
             f"{cost.multiply_adds / 1e9:.3g}",
             _memory(cost.peak_memory_bytes),
         ]
@@ -82,5 +90,5 @@ def _print(report: BenchReport) -> None:
 
 
 def _memory(value: int | None) -> str:
-    """Return bytes as text; a dash where they were not measured."""
+    """Return a number of bytes as text; a dash if it was not measured."""
     return "-" if value is None else f"{value / 1e9:.2f} GB"

@@ -1,4 +1,4 @@
-"""`vl cache`."""
+"""The commands `vl cache build`, `status`, `verify` and `gc`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import IncompatibleError, UsageError
 from videolatent_cli.runtime.machine import Machine
 
-app = typer.Typer(
-    no_args_is_help=True, help="What is kept of each video, so that it is encoded once."
-)
+app = typer.Typer(no_args_is_help=True, help="Manage the cache of encoded videos.")
 
 
 @app.command()
@@ -64,7 +62,10 @@ def status(
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Say how much of a recipe's data is cached."""
+    """Report how much of a recipe's data is cached.
+
+    Example: vl cache status recipes/quickstart.yaml
+    """
     from videolatent_cli.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
@@ -72,22 +73,27 @@ def status(
     from videolatent_cli.pipeline.cache import CacheRequest, recipe_cache_status
 
     request = CacheRequest(loaded, recipe.parent)
-    found = recipe_cache_status(request, Machine(cache_dir, device))
+    report = recipe_cache_status(request, Machine(cache_dir, device))
     if as_json:
-        print_json(found.document())
+        print_json(report.document())
         return
     typer.echo(
-        f"{cache_dir}: {found.cached} of {found.wanted} cached, {found.size_bytes / 1e6:.1f} MB"
+        f"{cache_dir}: {report.cached} of {report.wanted} cached, {report.size_bytes / 1e6:.1f} MB"
     )
 
 
 @app.command()
 def verify(
-    repair: Annotated[bool, typer.Option("--repair", help="Remove bad rows.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Remove damaged and duplicate rows.")
+    ] = False,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
 ) -> None:
-    """Read every row back and compare it with what was written."""
+    """Read every row of the cache back and compare it with its checksum.
+
+    Example: vl cache verify --repair
+    """
     from videolatent_cli.pipeline.cache import VerifyRequest, verify_cache
 
     report = verify_cache(VerifyRequest(repair), Machine(cache_dir))
@@ -105,24 +111,34 @@ def verify(
         typer.echo(f"{cache_dir}: {report.rows} rows, {bad} bad")
     if bad and not repair:
         raise IncompatibleError(
-            f"{cache_dir}: {bad} rows are damaged or doubled; run: vl cache verify --repair"
+            f"{cache_dir}: {bad} rows are damaged or duplicate; run: vl cache verify --repair"
         )
 
 
 @app.command()
 def gc(
     recipe: Annotated[
-        Path | None, typer.Option("--keep-only", help="Also drop what this recipe does not use.")
+        Path | None,
+        typer.Option(
+            "--keep-only",
+            metavar="RECIPE",
+            help="Also drop all rows that this recipe does not use. Default: keep all rows.",
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only report how many rows would be dropped.")
+    ] = False,
     yes: Yes = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Compact the cache and remove leftovers of killed writers."""
+    """Compact the cache and remove temporary files that killed processes left.
+
+    Example: vl cache gc --keep-only recipes/quickstart.yaml --dry-run
+    """
     if recipe is not None and not dry_run and not yes:
         if not sys.stdin.isatty():
-            raise UsageError("gc --keep-only: drops rows; add --yes, or see it with --dry-run")
+            raise UsageError("gc --keep-only: drops rows; add --yes, or try --dry-run first")
         typer.confirm("Drop all other rows?", abort=True, err=True)
 
     from videolatent_cli.pipeline.cache import CollectRequest, collect_garbage

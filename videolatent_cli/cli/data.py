@@ -1,4 +1,4 @@
-"""`vl data`."""
+"""The commands `vl data check` and `vl data render`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from videolatent_cli.cli.output import print_json, progress_bars
 from videolatent_cli.errors import DataError, UsageError
 from videolatent_cli.runtime.machine import Machine
 
-app = typer.Typer(no_args_is_help=True, help="Look at data, and make some.")
+app = typer.Typer(no_args_is_help=True, help="Check data sets and render EventWorld.")
 
 
 @app.command()
 def check(
-    data: Annotated[Path, typer.Argument(help="Triplets (.jsonl) or a recipe (.yaml).")],
-    deep: Annotated[bool, typer.Option("--deep", help="Also decode frames all over.")] = False,
-    quarantine: Annotated[Path, typer.Option(help="Where to list bad videos.")] = Path(
-        "quarantine.jsonl"
-    ),
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Triplets (.jsonl) or a recipe (.yaml).")
+    ],
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Also decode up to 64 frames from all parts of each video."),
+    ] = False,
+    quarantine: Annotated[
+        Path, typer.Option(help="File to write the unreadable videos to (JSON Lines).")
+    ] = Path("quarantine.jsonl"),
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
 ) -> None:
@@ -43,21 +48,33 @@ def check(
         typer.echo(f"{report.videos} videos, {len(bad)} bad, listed in {quarantine}")
     if bad:
         raise DataError(
-            f"{data}: {len(bad)} of {report.videos} videos cannot be read; mend them, or set "
+            f"{data}: {len(bad)} of {report.videos} videos cannot be read; fix them, or set "
             "data.on_bad to skip"
         )
 
 
 @app.command()
 def render(
-    world: Annotated[Literal["eventworld"], typer.Argument(help="What to render.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder.")],
-    videos: Annotated[int, typer.Option(min=1, help="Videos of each split.")] = 100,
-    split: Annotated[list[str] | None, typer.Option(help="Splits (default: train).")] = None,
-    families: Annotated[list[str] | None, typer.Option(help="Families (default: all).")] = None,
-    questions: Annotated[int, typer.Option(min=1, help="Most questions about a video.")] = 8,
+    world: Annotated[
+        Literal["eventworld"], typer.Argument(metavar="WORLD", help="Data set: eventworld.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    videos: Annotated[int, typer.Option(min=1, help="Number of videos per split.")] = 100,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Split to render; may be repeated. Default: train."),
+    ] = None,
+    families: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Family of questions to write; may be repeated. Default: all."
+        ),
+    ] = None,
+    questions: Annotated[
+        int, typer.Option(min=1, help="Maximum number of questions per video.")
+    ] = 8,
 ) -> None:
-    """Render EventWorld: real video files, and their questions as SPLIT.jsonl.
+    """Render EventWorld videos and write the questions of each split to SPLIT.jsonl.
 
     Example: vl data render eventworld -o world --videos 100 --split train --split test_iid
     """
@@ -68,11 +85,15 @@ def render(
     splits = split or ["train"]
     unknown = [name for name in splits if name not in SPLITS]
     if unknown:
-        raise UsageError(f"--split: unknown, got {unknown}; choose of: {', '.join(SPLITS)}")
+        raise UsageError(f"--split: unknown, got {unknown}; choose from: {', '.join(SPLITS)}")
     counts = dict.fromkeys(splits, videos)
     with progress_bars() as show:
         written = render_dataset(
-            output, counts, families or ["all"], questions, lambda d, n: show("render", d, n)
+            output,
+            counts,
+            families or ["all"],
+            questions,
+            lambda done, total: show("render", done, total),
         )
     for name, path in written.items():
         typer.echo(f"{name}: {videos} videos, triplets in {path}")

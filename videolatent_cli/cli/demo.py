@@ -1,4 +1,4 @@
-"""`vl demo`."""
+"""The command `vl demo`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--dir", help="Where everything goes.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option("--dir", help="Folder to write everything to.")] = Path(
+        "demo"
+    ),
     device: Device = "auto",
 ) -> None:
-    """Run the whole job once: render, cache, train with and without latents, evaluate, ask.
+    """Try everything once, without a download: render, train, evaluate, ask.
 
-    Nothing is downloaded. Stop it with Ctrl-C and run it again to go on.
+    Renders small videos, trains with and without latents, and compares both.
+    Run the same command again to resume after an interruption.
+
+    Example: vl demo --dir demo
     """
     from videolatent_cli.pipeline.demo import DemoRequest, run_demo
 
@@ -48,22 +53,25 @@ def demo_tables(report: DemoReport) -> Iterator[tuple[str, list[str], list[list[
     groups = next(iter(by_hops.values()))
     yield (
         "accuracy on held-out videos, 95 % intervals",
-        ["model", *(f"{name} ({found.total})" for name, found in groups.items())],
-        [[model, *(_cell(found[name]) for name in groups)] for model, found in by_hops.items()],
+        ["model", *(f"{name} ({accuracy.total})" for name, accuracy in groups.items())],
+        [[model, *(_cell(row[name]) for name in groups)] for model, row in by_hops.items()],
     )
     families = next(iter(by_category.values()))
     yield (
         "by family",
         ["family (questions)", *by_category],
         [
-            [f"{name} ({one.total})", *(_cell(found[name]) for found in by_category.values())]
-            for name, one in families.items()
-            if "=" not in name
+            [
+                f"{name} ({accuracy.total})",
+                *(_cell(column[name]) for column in by_category.values()),
+            ]
+            for name, accuracy in families.items()
+            if "=" not in name  # names such as `hops=3` are no families
         ],
     )
 
 
 def _cell(value: Accuracy) -> str:
-    """Return accuracy and interval, short: four of them stand abreast."""
+    """Return an accuracy with its interval, short enough for four columns in a terminal."""
     low, high = value.interval()
     return f"{value.value:.2f} [{low:.2f}, {high:.2f}]"

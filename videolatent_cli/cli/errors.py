@@ -1,4 +1,4 @@
-"""The one place where errors become a line and an exit code."""
+"""Command groups of `vl`; here, and only here, errors become one line and an exit code."""
 
 from __future__ import annotations
 
@@ -16,34 +16,36 @@ _DISK_PROBLEMS = {
     "Read-only file system": "is read-only; name another folder, or make it writable",
     "Permission denied": "may not be written or read by this user; name another folder",
 }
-"""What the system says of a disk, also inside the words of a database, and what to do."""
+"""Advice by the operating system's words for a disk problem. A database repeats these words in its
+own errors."""
 _MEMORY_PROBLEMS = ("out of memory", "can't allocate memory", "Cannot allocate memory")
-"""What torch says of a GPU's memory and of the machine's, and the system; else it is its type."""
+"""Words for a lack of memory: torch's for a GPU, torch's for main memory, the operating system's.
+A `MemoryError` is recognised by its type instead."""
 
 
 def resource_problem(error: OSError | RuntimeError | MemoryError) -> ResourceError | None:
-    """Return what is wrong with disk or memory in one line; None for any other error."""
+    """Return the one-line error for a lack of disk or memory; None for any other error."""
     for words, advice in _DISK_PROBLEMS.items():
         if words in str(error):
             where = getattr(error, "filename", None) or "disk"
             return ResourceError(f"{where}: {advice}")
     if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY_PROBLEMS):
-        said = str(error).partition("\n")[0].rstrip(".") or "no more was to be had"
+        reason = str(error).partition("\n")[0].rstrip(".") or "there is not enough"
         return ResourceError(
-            f"memory: {said}; take fewer frames or pixels (video.max_frames, video.max_pixels), "
-            "or end what else needs memory"
+            f"memory: {reason}; use fewer frames or pixels (video.max_frames, video.max_pixels), "
+            "or stop other programs that use memory"
         )
     return None
 
 
 class ErrorGroup(TyperGroup):
-    """A command group that shows a VideoLatentError as text; other errors keep their traceback."""
+    """Command group that prints a VideoLatentError as text; a bug keeps its traceback."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own types
         """Run a command.
 
         Raises:
-            typer.Exit: With the exit code of the error.
+            typer.Exit: If the command failed; with the exit code of its error.
         """
         try:
             return super().invoke(ctx)
@@ -51,7 +53,8 @@ class ErrorGroup(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
         except BrokenPipeError:
-            # The reader has gone; Python must not complain again while it closes stdout.
+            # The reader of stdout has closed the pipe. With stdout redirected to nowhere, Python
+            # does not raise again when it flushes stdout at exit. 141 is 128 + SIGPIPE.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
         except (OSError, RuntimeError, MemoryError) as error:
@@ -66,10 +69,10 @@ class ErrorGroup(TyperGroup):
 
 
 class DefaultGroup(TyperGroup):
-    """A group whose command `run` needs no name: `vl eval RUN` is `vl eval run RUN`."""
+    """Command group with the default command `run`: `vl eval RUN` is `vl eval run RUN`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own
-        """Put the default command before arguments that name none."""
+        """Insert the default command if the first argument names no command."""
         if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["run", *args]
         return super().parse_args(ctx, args)

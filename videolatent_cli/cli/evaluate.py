@@ -1,4 +1,4 @@
-"""`vl eval` and `vl eval compare`."""
+"""The commands `vl eval run` and `vl eval compare`."""
 
 from __future__ import annotations
 
@@ -16,29 +16,60 @@ from videolatent_cli.runtime.machine import Machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-app = typer.Typer(cls=DefaultGroup, help="Accuracy of a run; what its latents are worth.")
+app = typer.Typer(
+    cls=DefaultGroup,
+    help="Measure the accuracy of a run, also without its latents; compare two runs.",
+)
+EvaluatedRun = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Run folder. Default: the newest, or the embedded model if there is none.",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Triplet file to use instead of the recipe's evaluation splits."),
+]
+Ablate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="latents=NAME,...",
+        help="Also measure with the latents removed (off, markers) or replaced "
+        "(zero, mean, shuffle, noise).",
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Maximum number of videos per split. Default: all.")
+]
+MaxNewTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Maximum number of tokens per answer. "
+        "Default: 32, or 128 for a run trained on rationales.",
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", help="JSON file to write, with all answers.")
+]
 
 
 @app.command("run")
 def evaluate(  # noqa: PLR0913 - the options of the command
-    run: Annotated[Path | None, typer.Argument(help="Run folder (default: newest).")] = None,
-    data: Annotated[Path | None, typer.Option(help="Triplets (default: the recipe's).")] = None,
-    ablate: Annotated[
-        str | None,
-        typer.Option(help="Measure too: latents=off,shuffle (also markers, zero, mean, noise)."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Most videos of a split.")] = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer (default: 32, or 128 of rationales).")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Write the document with all answers.")
-    ] = None,
+    run: EvaluatedRun = None,
+    data: Data = None,
+    ablate: Ablate = None,
+    limit: Limit = None,
+    max_new_tokens: MaxNewTokens = None,
+    out: Out = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Measure accuracy on held-out questions, with 95 % intervals ('run' may be left out).
+    """Measure accuracy on held-out questions, with 95 % intervals.
+
+    The word 'run' may be omitted: vl eval RUN.
 
     Example: vl eval runs/quickstart --ablate latents=off,mean,shuffle
     """
@@ -54,28 +85,30 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     if as_json:
         print_json(document)
         return
-    for split, found in document["splits"].items():
+    for split, by_ablation in document["splits"].items():
         columns = ["category", "n", "accuracy [95 %]", "strict", "unparsed"]
-        own = [[name, *_own(value)] for name, value in _groups(found["on"])]
-        print_table(f"{document['run']} on {split}", columns, own)
-        replaced = {name: result for name, result in found.items() if name != "on"}
-        if replaced:
-            columns = ["category", *replaced]
-            title = "latents replaced: accuracy, points lost [95 %]"
-            print_table(title, columns, _rows(replaced, _cost))
-            title = "divergence of the answer from that with the model's own latents (nats)"
-            print_table(title, columns, _rows(replaced, _divergence))
+        rows = [[name, *_own(numbers)] for name, numbers in _groups(by_ablation["on"])]
+        print_table(f"{document['run']} on {split}", columns, rows)
+        ablated = {name: result for name, result in by_ablation.items() if name != "on"}
+        if ablated:
+            columns = ["category", *ablated]
+            title = "latents ablated: accuracy, points lost [95 %]"
+            print_table(title, columns, _rows(ablated, _cost))
+            title = "KL divergence from the answer with the model's own latents (nats)"
+            print_table(title, columns, _rows(ablated, _divergence))
 
 
 @app.command("compare")
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Run folder, or a file of vl eval -o.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    a: Annotated[
+        Path, typer.Argument(metavar="A", help="Run folder, or file written by 'vl eval -o'.")
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Run folder or file to compare A with.")],
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Compare two models on the same questions: paired difference with interval and test.
+    """Compare two models on the same questions: paired difference, 95 % interval, test.
 
     Example: vl eval compare runs/quickstart runs/quickstart_sft
     """
@@ -86,19 +119,19 @@ def compare(
     if as_json:
         print_json(comparison.document())
         return
-    for split, found in comparison.splits.items():
+    for split, by_category in comparison.splits.items():
         rows = [
             [
                 name,
-                str(one.a.total),
-                f"{one.a.value:.3f}",
-                f"{one.b.value:.3f}",
-                str(one.difference),
-                str(one.difference.only_a),
-                str(one.difference.only_b),
-                f"{one.difference.p:.2g}",
+                str(pair.a.total),
+                f"{pair.a.value:.3f}",
+                f"{pair.b.value:.3f}",
+                str(pair.difference),
+                str(pair.difference.only_a),
+                str(pair.difference.only_b),
+                f"{pair.difference.p:.2g}",
             ]
-            for name, one in found.items()
+            for name, pair in by_category.items()
         ]
         columns = ["category", "n", "A", "B", "A - B, points [95 %]", "only A", "only B", "p"]
         print_table(f"A {comparison.a}, B {comparison.b}, on {split}", columns, rows)
@@ -109,30 +142,34 @@ def _groups(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [("all", result["all"]), *result["by_category"].items()]
 
 
-def _rows(found: Mapping[str, Any], show: Callable[[Mapping[str, Any]], str]) -> list[list[str]]:
-    """Return one row a category, one cell an ablation."""
-    groups = [_groups(result) for result in found.values()]
-    return [[row[0][0], *(show(one) for _, one in row)] for row in zip(*groups, strict=True)]
-
-
-def _own(value: Mapping[str, Any]) -> list[str]:
-    """Return questions, accuracy, share of answers right to the letter, answers not readable."""
-    from videolatent_cli.evaluation.statistics import Accuracy
-
+def _rows(
+    ablated: Mapping[str, Any], as_cell: Callable[[Mapping[str, Any]], str]
+) -> list[list[str]]:
+    """Return one row per category, with one cell per ablation."""
+    columns = [_groups(result) for result in ablated.values()]
     return [
-        str(value["total"]),
-        str(Accuracy(value["right"], value["total"])),
-        f"{value['strict'] / value['total']:.3f}",
-        str(value["unparsed"]),
+        [row[0][0], *(as_cell(numbers) for _, numbers in row)] for row in zip(*columns, strict=True)
     ]
 
 
-def _cost(value: Mapping[str, Any]) -> str:
-    """Return the accuracy under an ablation and what it costs, short: six of them stand abreast."""
-    mean, low, high = (100 * value["drop"][key] for key in ("mean", "low", "high"))
-    return f"{value['accuracy']:.2f} {mean:+.0f} [{low:.0f}, {high:.0f}]"
+def _own(numbers: Mapping[str, Any]) -> list[str]:
+    """Return the cells of a category: questions, accuracy, share of exact answers, unparsed."""
+    from videolatent_cli.evaluation.statistics import Accuracy
+
+    return [
+        str(numbers["total"]),
+        str(Accuracy(numbers["right"], numbers["total"])),
+        f"{numbers['strict'] / numbers['total']:.3f}",
+        str(numbers["unparsed"]),
+    ]
 
 
-def _divergence(value: Mapping[str, Any]) -> str:
-    """Return how far an ablation moves the answer's distribution."""
-    return f"{value['answer_kl']:.2f}"
+def _cost(numbers: Mapping[str, Any]) -> str:
+    """Return the accuracy of an ablation and the points lost, short enough for six columns."""
+    mean, low, high = (100 * numbers["drop"][key] for key in ("mean", "low", "high"))
+    return f"{numbers['accuracy']:.2f} {mean:+.0f} [{low:.0f}, {high:.0f}]"
+
+
+def _divergence(numbers: Mapping[str, Any]) -> str:
+    """Return the divergence between the answer distributions with and without an ablation."""
+    return f"{numbers['answer_kl']:.2f}"

@@ -1,4 +1,4 @@
-"""`vl export`."""
+"""The command `vl export`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ import typer
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to create; must not exist.")
+    ],
     form: Annotated[
         Literal["hf", "checkpoint"],
-        typer.Option("--as", help="A Hugging Face folder, or a checkpoint to answer with."),
+        typer.Option("--as", help="hf: Hugging Face folder. checkpoint: trained weights only."),
     ] = "hf",
-    half: Annotated[bool, typer.Option("--half", help="Write 16-bit weights.")] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Write float16 weights instead of the run's own type.")
+    ] = False,
 ) -> None:
-    """Write a run's backbone as a Hugging Face folder, LoRA merged; latents beside it.
+    """Export a run as a Hugging Face folder or as a small checkpoint.
 
-    With --as checkpoint: what was trained and the recipe, without the state of training.
+    --as hf writes the backbone with LoRA merged, plus the latent weights.
+    --as checkpoint writes the trained weights without the training state.
+    Both can be used with 'vl ask --run'.
 
     Example: vl export runs/mine -o my-model
     """

@@ -1,4 +1,4 @@
-"""`vl index`."""
+"""The command `vl index`."""
 
 from __future__ import annotations
 
@@ -28,47 +28,83 @@ if TYPE_CHECKING:
 
 Embedder = Annotated[
     str | None,
-    typer.Option(help="Search vectors: lexical, sentence:FOLDER, siglip:FOLDER, backbone:RUN."),
+    typer.Option(
+        metavar="NAME",
+        help="Back end of the search vectors: lexical, sentence:FOLDER, siglip:FOLDER or "
+        "backbone:RUN. Default: the library's, or lexical for a new library.",
+    ),
 ]
 Metadata = Annotated[
-    Path | None, typer.Option(help="CSV or JSON Lines: video, and any other columns.")
+    Path | None,
+    typer.Option(
+        help="File of notes to search too (CSV or JSON Lines): a column 'video' and any others."
+    ),
 ]
 Speech = Annotated[
     Path | None,
-    typer.Option(help="Folder of a faster-whisper model, for videos without subtitles."),
+    typer.Option(
+        help="Folder of a faster-whisper model, to transcribe videos without subtitles. "
+        "Default: the library's, or none for a new library."
+    ),
+]
+Paths = Annotated[
+    list[Path],
+    typer.Argument(metavar="PATH", help="Folders of videos, or single video files."),
+]
+Include = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Pattern of the file names to index, such as 'cam*.mp4'. "
+        "Default: all usual endings of video files.",
+    ),
+]
+Segments = Annotated[
+    str,
+    typer.Option(
+        metavar="RULE",
+        help="Rule that cuts videos into segments: fixed:10s, scenes or scenedetect.",
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Number of files decoded in parallel, or of workers with --engine ray."
+    ),
+]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="Remove files from the library that no longer exist."),
+]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait while another process writes this library."),
+]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Keep running and index changes until Ctrl-C.")
 ]
 
 
 def index(  # noqa: PLR0913 - the options of the command
-    paths: Annotated[list[Path], typer.Argument(help="Folders of videos, or single files.")],
+    paths: Paths,
     library: LibraryDir = DEFAULT_LIBRARY,
-    include: Annotated[
-        str | None, typer.Option(help="Pattern of file names, such as 'cam*.mp4'.")
-    ] = None,
+    include: Include = None,
     embedder: Embedder = None,
     metadata: Metadata = None,
     speech: Speech = None,
-    segments: Annotated[
-        str, typer.Option(help="How videos are cut: fixed:10s, scenes, scenedetect.")
-    ] = "fixed:10s",
-    jobs: Annotated[
-        int, typer.Option(min=1, help="Files that are decoded at a time; with Ray, workers.")
-    ] = 2,
+    segments: Segments = "fixed:10s",
+    jobs: Jobs = 2,
     engine: Engine = "local",
     run: Run = None,
-    prune: Annotated[bool, typer.Option("--prune", help="Forget files that have gone.")] = False,
+    prune: Prune = False,
     retry_failed: RetryFailed = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for another 'vl index' of this library.")
-    ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Go on: index whatever changes, until Ctrl-C.")
-    ] = False,
+    wait: Wait = False,
+    watch: Watch = False,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Index folders of videos: only what is new or changed is read. Goes on where it stopped.
+    """Index folders of videos. Reads only new or changed files; resumes after an interruption.
 
     Example: vl index ~/Videos
     """
@@ -93,7 +129,7 @@ def index(  # noqa: PLR0913 - the options of the command
     )
     with progress_bars() as show:
         for report in index_passes(request, Machine(cache_dir, device), show):
-            _say(report, as_json=as_json)
+            _print_report(report, as_json=as_json)
             if watch:
                 for reason in report.failed.values():
                     logger.warning("{}", reason)
@@ -102,16 +138,16 @@ def index(  # noqa: PLR0913 - the options of the command
 
 
 def _failure(report: IndexReport) -> FailedItemsError:
-    """Return the error that lists what cannot be read."""
+    """Return the error that lists the files that cannot be read."""
     reasons = "\n".join(f"  {reason}" for reason in report.failed.values())
     return FailedItemsError(
         f"{report.library}: {len(report.failed)} files cannot be read:\n{reasons}\n"
-        "mend them and run it again with --retry-failed; 'vl library status' lists them"
+        "fix them and run the same command with --retry-failed; 'vl library status' lists them"
     )
 
 
-def _say(report: IndexReport, *, as_json: bool) -> None:
-    """Print what indexing did."""
+def _print_report(report: IndexReport, *, as_json: bool) -> None:
+    """Print the counts of one pass over the folders."""
     if as_json:
         print_json(report.document())
         return

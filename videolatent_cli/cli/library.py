@@ -1,4 +1,4 @@
-"""`vl library`."""
+"""The commands `vl library ls`, `status`, `show`, `rm`, `verify` and the rest of its group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from videolatent_cli.cli.options import DEFAULT_LIBRARY, AsJson, LibraryDir, Yes
 from videolatent_cli.cli.output import print_json, print_table
 from videolatent_cli.errors import IncompatibleError, UsageError, printable
 
-app = typer.Typer(no_args_is_help=True, help="What a library of videos holds, and its care.")
+app = typer.Typer(no_args_is_help=True, help="Inspect and maintain a library of videos.")
 
 
 @app.command()
@@ -37,34 +37,34 @@ def ls(library: LibraryDir = DEFAULT_LIBRARY, as_json: AsJson = False) -> None:
 
 @app.command()
 def status(library: LibraryDir = DEFAULT_LIBRARY, as_json: AsJson = False) -> None:
-    """Say how many files and segments there are, what made them, and what cannot be read.
+    """Report file and segment counts, the settings of the library, and unreadable files.
 
     Example: vl library status
     """
     from videolatent_cli.pipeline.library.maintenance import library_status
 
-    found = library_status(library)
+    report = library_status(library)
     if as_json:
-        print_json(found.document())
+        print_json(report.document())
         return
     rows = [
-        *([state, str(count)] for state, count in sorted(found.states.items())),
-        ["hours", f"{found.seconds / 3600:.2f}"],
-        ["segments", str(found.segments)],
-        ["size", f"{found.size_bytes / 1e6:.1f} MB, without features"],
-        *(["root", root] for root in found.roots),
-        *([name, value] for name, value in found.made_with.items()),
-        *(["cannot be read", reason] for reason in found.failed.values()),
+        *([state, str(count)] for state, count in sorted(report.states.items())),
+        ["hours", f"{report.seconds / 3600:.2f}"],
+        ["segments", str(report.segments)],
+        ["size", f"{report.size_bytes / 1e6:.1f} MB, without features"],
+        *(["root", root] for root in report.roots),
+        *([name, value] for name, value in report.made_with.items()),
+        *(["cannot be read", reason] for reason in report.failed.values()),
     ]
     print_table(str(library), ("", ""), rows, words=True)
 
 
 @app.command()
 def show(
-    video: Annotated[Path, typer.Argument(help="A file of the library.")],
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file in the library.")],
     library: LibraryDir = DEFAULT_LIBRARY,
 ) -> None:
-    """Print one file with its segments and what is seen in them, as JSON.
+    """Print one file as JSON, with the description and transcript of each segment.
 
     Example: vl library show clips/a.mp4
     """
@@ -75,12 +75,16 @@ def show(
 
 @app.command()
 def rm(
-    videos: Annotated[list[Path], typer.Argument(help="Files or folders to forget.")],
+    videos: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Video files or folders to forget.")
+    ],
     library: LibraryDir = DEFAULT_LIBRARY,
     yes: Yes = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only report how many files would be forgotten.")
+    ] = False,
 ) -> None:
-    """Forget files; the files themselves stay where they are.
+    """Forget files: remove them from the library, but not from the disk.
 
     Example: vl library rm clips/old --yes
     """
@@ -100,7 +104,7 @@ def rm(
 
 @app.command()
 def compact(library: LibraryDir = DEFAULT_LIBRARY) -> None:
-    """Rewrite the tables without gaps and bring the indices up to date.
+    """Rewrite the tables without gaps and update the search indices.
 
     Example: vl library compact
     """
@@ -111,19 +115,19 @@ def compact(library: LibraryDir = DEFAULT_LIBRARY) -> None:
 
 @app.command()
 def migrate(library: LibraryDir = DEFAULT_LIBRARY) -> None:
-    """Bring a library that an older version made up to date; nothing is decoded again.
+    """Update a library of an older version to the current layout, without decoding again.
 
     Example: vl library migrate
     """
     from videolatent_cli.pipeline.library.maintenance import migrate_library
 
     changed = migrate_library(library)
-    typer.echo(f"{library}: {'brought up to date' if changed else 'is up to date'}")
+    typer.echo(f"{library}: {'updated' if changed else 'is up to date'}")
 
 
 @app.command()
 def verify(library: LibraryDir = DEFAULT_LIBRARY) -> None:
-    """Check that files and segments fit together, each there once.
+    """Check that files and segments match and that none is stored twice.
 
     Example: vl library verify
     """
@@ -135,16 +139,18 @@ def verify(library: LibraryDir = DEFAULT_LIBRARY) -> None:
         raise IncompatibleError(
             f"{library}: {len(problems)} problems:\n{lines}\nremove the folder and index again"
         )
-    typer.echo(f"{library}: sound")
+    typer.echo(f"{library}: no problems found")
 
 
 @app.command()
 def relocate(
-    old: Annotated[str, typer.Argument(help="A root, as 'vl library status' names it.")],
-    new: Annotated[Path, typer.Argument(help="Where its files lie now.")],
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="Root folder as listed by 'vl library status'.")
+    ],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Folder that now holds its files.")],
     library: LibraryDir = DEFAULT_LIBRARY,
 ) -> None:
-    """Say that the files below a root have moved; nothing is read again.
+    """Record that a root folder has moved, without reading its files again.
 
     Example: vl library relocate /old/disk/videos /new/disk/videos
     """
@@ -156,10 +162,12 @@ def relocate(
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option("--out", "-o", help="A .parquet or .jsonl file.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File to write, ending in .parquet or .jsonl.")
+    ],
     library: LibraryDir = DEFAULT_LIBRARY,
 ) -> None:
-    """Write all segments with their files, vectors and (Parquet) pictures.
+    """Export all segments with their files and vectors; Parquet also contains thumbnails.
 
     Example: vl library export -o library.parquet
     """

@@ -1,4 +1,4 @@
-"""`vl probe`."""
+"""The command `vl probe`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,27 @@ from videolatent_cli.runtime.machine import Machine
 
 
 def probe(
-    run: Annotated[Path | None, typer.Argument(help="Run folder (default: newest).")] = None,
-    data: Annotated[Path | None, typer.Option(help="Triplets (default: the recipe's).")] = None,
-    limit: Annotated[int, typer.Option(min=2, help="Most videos.")] = 32,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder. Default: the newest, or the embedded model if there is none.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Triplet file to use instead of the recipe's first evaluation split."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=2, help="Maximum number of videos.")] = 32,
     html: Annotated[
-        Path | None, typer.Option(help="The page (default: probe.html in the run folder).")
+        Path | None,
+        typer.Option(help="HTML page to write. Default: probe.html in RUN, none without RUN."),
     ] = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Check the latents for every known way of failing, and say what to do about it.
+    """Check the latents for the known failure modes F1 to F12 and print the remedies.
 
     Example: vl probe runs/quickstart
     """
@@ -40,10 +50,10 @@ def probe(
     if as_json:
         print_json(report.document())
         return
-    found = report.probe
-    title = f"{report.run} on {report.split}: {len(found.judged['on'])} questions"
-    print_table(title, DIAGNOSTIC_COLUMNS, diagnostic_rows(found.diagnostics), words=True)
-    table = ablation_table(found.judged)
-    print_table("what the latents are worth", table.columns, table.rows)
+    results = report.probe
+    title = f"{report.run} on {report.split}: {len(results.judged['on'])} questions"
+    print_table(title, DIAGNOSTIC_COLUMNS, diagnostic_rows(results.diagnostics), words=True)
+    table = ablation_table(results.judged)
+    print_table("latents removed or replaced", table.columns, table.rows)
     if report.page is not None:
         typer.echo(f"page {report.page}", err=True)

@@ -1,4 +1,4 @@
-"""`vl init`, `vl recipes`, `vl validate`, `vl schema`, `vl plan`."""
+"""The commands `vl init`, `vl recipes`, `vl validate`, `vl schema` and `vl plan`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,24 @@ from videolatent_cli.cli.output import print_json
 from videolatent_cli.errors import RecipeError, UsageError
 from videolatent_cli.runtime.machine import Machine
 
-app = typer.Typer(no_args_is_help=True, help="The recipes that come with vl.")
+app = typer.Typer(no_args_is_help=True, help="List, print and copy the recipes that come with vl.")
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="Where to write it; - for stdout.")] = Path(
-        "recipe.yaml"
-    ),
-    backbone: Annotated[str, typer.Option(help="Hub id or folder of a model, or tiny.")] = "tiny",
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File to write; - prints to stdout.")
+    ] = Path("recipe.yaml"),
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL", help="Hub id or folder of a model, or tiny for the embedded backbone."
+        ),
+    ] = "tiny",
     data: Annotated[
-        str | None, typer.Option(help="Your triplets (JSON Lines) (default: EventWorld).")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Your triplets (JSON Lines). Default: rendered EventWorld videos."
+        ),
     ] = None,
 ) -> None:
     """Write a commented starter recipe.
@@ -43,7 +51,10 @@ def init(
 
 @app.command("ls")
 def list_recipes() -> None:
-    """List the shipped recipes with their purpose."""
+    """List the shipped recipes with their purpose.
+
+    Example: vl recipes ls
+    """
     from videolatent_cli.recipe.shipped import shipped_recipes
 
     for name, purpose in shipped_recipes().items():
@@ -51,8 +62,15 @@ def list_recipes() -> None:
 
 
 @app.command("cat")
-def cat_recipe(name: Annotated[str, typer.Argument(help="A name of 'vl recipes ls'.")]) -> None:
-    """Print a shipped recipe."""
+def cat_recipe(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of a recipe, as 'vl recipes ls' lists it.")
+    ],
+) -> None:
+    """Print a shipped recipe.
+
+    Example: vl recipes cat quickstart
+    """
     from videolatent_cli.recipe.shipped import shipped_recipe
 
     typer.echo(shipped_recipe(name).read_text(encoding="utf-8"), nl=False)
@@ -60,10 +78,17 @@ def cat_recipe(name: Annotated[str, typer.Argument(help="A name of 'vl recipes l
 
 @app.command("cp")
 def copy_recipe(
-    name: Annotated[str, typer.Argument(help="A name of 'vl recipes ls'.")],
-    destination: Annotated[Path | None, typer.Argument(help="(default: NAME.yaml)")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of a recipe, as 'vl recipes ls' lists it.")
+    ],
+    destination: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="File to write. Default: NAME.yaml.")
+    ] = None,
 ) -> None:
-    """Copy a shipped recipe, to change it."""
+    """Copy a shipped recipe to a file of your own.
+
+    Example: vl recipes cp quickstart my.yaml
+    """
     from videolatent_cli.recipe.shipped import shipped_recipe
 
     source = shipped_recipe(name)
@@ -76,10 +101,14 @@ def copy_recipe(
 
 def validate(
     recipes: Annotated[
-        list[str], typer.Argument(metavar="RECIPE... [SECTION.KEY=VALUE]...", help="Recipe files.")
+        list[str],
+        typer.Argument(
+            metavar="RECIPE|SECTION.KEY=VALUE",
+            help="Recipe files (YAML), and values that override theirs.",
+        ),
     ],
 ) -> None:
-    """Check recipes: schema, rules across sections, paths. All errors at once.
+    """Check recipes and print all their errors: schema, rules across sections, paths.
 
     Example: vl validate recipe.yaml training.max_steps=10
     """
@@ -102,12 +131,19 @@ def validate(
 
 
 def schema(
-    key: Annotated[str | None, typer.Argument(help="A section or field, such as loss.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KEY",
+            help="Section or field, such as loss or loss.diversity_weight. Default: all.",
+        ),
+    ] = None,
     output: Annotated[
-        Literal["json", "md"], typer.Option("--format", help="JSON schema, or a page.")
+        Literal["json", "md"],
+        typer.Option("--format", help="json: JSON schema. md: reference page in Markdown."),
     ] = "json",
 ) -> None:
-    """Print the schema of recipes, or the help of one section or field.
+    """Print the reference of recipe fields, as JSON schema or Markdown.
 
     Example: vl schema loss.diversity_weight --format md
     """
@@ -125,7 +161,7 @@ def plan(
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
 ) -> None:
-    """Say what a recipe will cost before it runs: triplets, tokens, cache, memory, time.
+    """Estimate the cost of training a recipe: triplets, tokens, cache, memory, time.
 
     Example: vl plan recipes/quickstart.yaml
     """
@@ -136,8 +172,8 @@ def plan(
     from videolatent_cli.pipeline.plan import PlanRequest, plan_recipe
 
     request = PlanRequest(loaded, recipe.parent, Path("runs") / recipe.stem)
-    found = plan_recipe(request, Machine(cache_dir))
+    estimate = plan_recipe(request, Machine(cache_dir))
     if as_json:
-        print_json(found.document())
+        print_json(estimate.document())
     else:
-        typer.echo(found.text())
+        typer.echo(estimate.text())

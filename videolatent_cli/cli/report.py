@@ -1,4 +1,4 @@
-"""`vl report`."""
+"""The command `vl report`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from videolatent_cli.runtime.machine import Machine
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     html: Annotated[
-        Path | None, typer.Option(help="The page (default: report.html in the run folder).")
+        Path | None, typer.Option(help="HTML page to write. Default: report.html in RUN.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Triplets (default: the recipe's).")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most videos that are evaluated.")] = 32,
-    samples: Annotated[int, typer.Option(min=0, help="Questions shown with evidence.")] = 4,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Triplet file to use instead of the recipe's first evaluation split."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of videos to evaluate.")] = 32,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Number of questions to show with their evidence.")
+    ] = 4,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Write one page about a run: curves, ablations, questions with evidence, the recipe.
+    """Write an HTML page about a run: curves, ablations, sample questions, the recipe.
 
     Example: vl report runs/quickstart
     """

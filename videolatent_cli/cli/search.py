@@ -1,4 +1,4 @@
-"""`vl search`."""
+"""The command `vl search`."""
 
 from __future__ import annotations
 
@@ -22,37 +22,57 @@ from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from videolatent_cli.pipeline.library.search import Moment
+Query = Annotated[
+    str,
+    typer.Argument(
+        metavar="QUERY",
+        help="Words for what a moment shows or says, or for the name of its file.",
+    ),
+]
+Count = Annotated[int, typer.Option("--count", "-k", min=1, help="Maximum number of moments.")]
+Mode = Annotated[
+    Literal["hybrid", "vector", "text"],
+    typer.Option(help="Search by vectors, by words (text), or by both (hybrid)."),
+]
+MinScore = Annotated[
+    float,
+    typer.Option(
+        help="Minimum score of a moment, 0 to 1. It is the matched share of the query "
+        "(lexical), or the cosine of query and moment (other embedders)."
+    ),
+]
+Image = Annotated[
+    Path | None, typer.Option(help="Picture or video to search for, instead of QUERY.")
+]
+OnlyFiles = Annotated[
+    bool, typer.Option("--files", "-f", help="Print only the paths of the videos, each once.")
+]
+ResultPage = Annotated[
+    Path | None, typer.Option(help="HTML page to write, with a thumbnail per moment.")
+]
+MomentList = Annotated[
+    Path | None,
+    typer.Option(help="Playlist (.m3u) or edit list (.edl, .otio) of the moments to write."),
+]
 
 
 def search(  # noqa: PLR0913 - the options of the command
-    query: Annotated[
-        str, typer.Argument(help="What the moment shows, or words of the file name.")
-    ] = "",
+    query: Query = "",
     library: LibraryDir = DEFAULT_LIBRARY,
-    count: Annotated[int, typer.Option("--count", "-k", min=1, help="Most moments.")] = 10,
-    mode: Annotated[
-        Literal["hybrid", "vector", "text"], typer.Option(help="What is compared.")
-    ] = "hybrid",
+    count: Count = 10,
+    mode: Mode = "hybrid",
     under: Under = "",
     where: Where = None,
-    min_score: Annotated[
-        float, typer.Option(help="Least score, 0 to 1: the share of the query that is shown.")
-    ] = 0.0,
-    image: Annotated[
-        Path | None, typer.Option(help="A picture or video to look for, in place of QUERY.")
-    ] = None,
-    only_files: Annotated[
-        bool, typer.Option("--files", "-f", help="Print paths only, each once.")
-    ] = False,
-    html: Annotated[Path | None, typer.Option(help="Also write a page with pictures.")] = None,
-    export: Annotated[
-        Path | None, typer.Option(help="Also write a list: .m3u, .edl or .otio.")
-    ] = None,
+    min_score: MinScore = 0.0,
+    image: Image = None,
+    only_files: OnlyFiles = False,
+    html: ResultPage = None,
+    export: MomentList = None,
     as_json: AsJson = False,
     run: Run = None,
     device: Device = "auto",
 ) -> None:
-    """Find moments in a library of videos, by what is seen in them and by their names.
+    """Find moments in a library of videos by what they show or say, or by file names.
 
     Example: vl search "red square moves up" --html found.html
     """
@@ -84,15 +104,15 @@ def search(  # noqa: PLR0913 - the options of the command
 
 
 def _print_moments(moments: list[Moment]) -> None:
-    """Print a table of moments, or that there is none."""
+    """Print a table of moments; without moments, a note on stderr."""
     rows = [
         [
-            f"{one.score:.2f}",
-            f"{one.segment.start_seconds:.1f}-{one.segment.end_seconds:.1f}",
-            printable(one.paths[0]),
-            one.segment.description,
+            f"{moment.score:.2f}",
+            f"{moment.segment.start_seconds:.1f}-{moment.segment.end_seconds:.1f}",
+            printable(moment.paths[0]),
+            moment.segment.description,
         ]
-        for one in moments
+        for moment in moments
     ]
     if rows:
         print_table("", ("score", "seconds", "video", "seen"), rows, words=True)

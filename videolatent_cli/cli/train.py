@@ -1,4 +1,4 @@
-"""`vl train` and `vl runs`."""
+"""The commands `vl train`, `vl runs ls` and `vl runs show`."""
 
 from __future__ import annotations
 
@@ -30,25 +30,36 @@ runs = typer.Typer(no_args_is_help=True, help="List and show runs.")
 def train(  # noqa: PLR0913 - the options of the command
     recipe: RecipePath,
     overrides: Overrides = None,
-    run_dir: Annotated[Path | None, typer.Option(help="(default: runs/NAME of the recipe)")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the run. Default: runs/NAME for NAME.yaml.")
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Insist that there is a run to go on with.")
+        bool, typer.Option("--resume", help="Stop with an error if there is no run to resume.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the recipe and its data, train nothing.")
+        bool, typer.Option("--dry-run", help="Check the recipe and its data without training.")
     ] = False,
     nproc: Annotated[
-        int, typer.Option("--nproc", min=1, help="Processes on this machine, one a GPU.")
+        int,
+        typer.Option(
+            "--nproc", min=1, help="Number of training processes on this machine, one per GPU."
+        ),
     ] = 1,
     track: Annotated[
         list[str] | None,
-        typer.Option(help="Also send curves to tensorboard, wandb or trackio; may be repeated."),
+        typer.Option(
+            metavar="NAME",
+            help="Tracker that also receives the curves: tensorboard, wandb or trackio; "
+            "may be repeated.",
+        ),
     ] = None,
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
     device: Device = "auto",
 ) -> None:
-    """Train a recipe; what the cache lacks is made first. Run again to go on after a stop.
+    """Train a recipe. Encodes missing videos first; resumes after an interruption.
+
+    The same command resumes a stopped run from its last checkpoint.
 
     Example: vl train recipes/quickstart.yaml training.max_steps=50 --run-dir runs/try
     """
@@ -56,6 +67,7 @@ def train(  # noqa: PLR0913 - the options of the command
 
     loaded = load_recipe(recipe, overrides or [])
 
+    # The launcher sets WORLD_SIZE: a process that it started must not start more.
     if nproc > 1 and "WORLD_SIZE" not in os.environ:
         from videolatent_cli.pipeline.runs.launch import launch
 
@@ -78,11 +90,11 @@ def train(  # noqa: PLR0913 - the options of the command
     with progress_bars() as show:
         report = train_pipeline(request, Machine(cache_dir, device), show)
     if os.environ.get("RANK", "0") == "0":
-        _show(report, as_json=as_json)
+        _print_report(report, as_json=as_json)
 
 
-def _show(report: TrainReport, *, as_json: bool) -> None:
-    """Print how a training ended."""
+def _print_report(report: TrainReport, *, as_json: bool) -> None:
+    """Print the outcome of a training."""
     if report.dry_run is not None:
         typer.echo(report.dry_run)
         return
@@ -101,20 +113,26 @@ def _show(report: TrainReport, *, as_json: bool) -> None:
 
 @runs.command("ls")
 def list_runs(as_json: AsJson = False) -> None:
-    """List the runs in runs/."""
+    """List the runs in runs/ with their recipe and progress.
+
+    Example: vl runs ls
+    """
     from videolatent_cli.pipeline.runs.run_dir import run_summaries
 
-    found = run_summaries()
+    summaries = run_summaries()
     if as_json:
-        print_json({"schema": "vl.runs/1", "runs": found})
+        print_json({"schema": "vl.runs/1", "runs": summaries})
     else:
-        rows = [[r["run"], r["recipe_hash"], f"{r['step']}/{r['total_steps']}"] for r in found]
+        rows = [[r["run"], r["recipe_hash"], f"{r['step']}/{r['total_steps']}"] for r in summaries]
         print_table("runs", ["run", "recipe", "steps"], rows)
 
 
 @runs.command("show")
-def show_run(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Print where a run comes from and how far it is."""
+def show_run(run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]) -> None:
+    """Print the recipe, provenance and progress of a run as JSON.
+
+    Example: vl runs show runs/quickstart
+    """
     from videolatent_cli.pipeline.runs.run_dir import run_details
 
     print_json(run_details(run))

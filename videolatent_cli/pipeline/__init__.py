@@ -1,4 +1,5 @@
-"""One module a verb of the command line; each ends in a result that can be printed.
+"""Pipelines of the commands: one module per command, each returning a report to print.
 
-What makes, searches and keeps video libraries is in `library`.
+`library` builds, searches and maintains video libraries, `answering` turns questions into answer
+documents, and `runs` holds run folders and trained models.
 """

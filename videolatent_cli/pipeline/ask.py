@@ -1,4 +1,4 @@
-"""`vl ask`: one question about a video or a library, with its evidence."""
+"""`vl ask`: answer one question about a video or a library, with evidence."""
 
 from __future__ import annotations
 
@@ -30,45 +30,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AskRequest:
-    """A question, where to look for the answer, and what to write beside it."""
+    """Question about a video or a library, and the files to write with its answer."""
 
     place: Path
     """A video file, or the folder of a library."""
     question: str
     run: Path | None = None
-    """Run folder; None: the newest run, else the embedded model."""
+    """Run folder; None: the newest run, or the embedded model if there is none."""
     window: Window = (None, None)
-    """Start and end of the part of the video that is meant (s)."""
+    """Start and end of the part of the video to use (s); None: the start or end of the video."""
     choices: tuple[str, ...] = ()
-    """Possible answers; empty: the model writes its answer."""
+    """Possible answers; empty: the model writes its own answer."""
     options: AnswerOptions = field(default_factory=AnswerOptions)
     library: LibraryOptions = field(default_factory=LibraryOptions)
-    """Which moments of a library are asked."""
+    """Selection of a library's moments to ask; unused for a video."""
     sheet: Path | None = None
-    """PNG file for a contact sheet of the evidence."""
+    """PNG file to write: a contact sheet with the evidence marked."""
     clips: Path | None = None
-    """Folder for the evidence, cut out of the videos."""
+    """Folder to write the evidence to, as clips cut out of the videos."""
 
 
 @dataclass(frozen=True)
 class AskReport:
-    """An answer and the files that were written beside it."""
+    """Answer to one question, and the clips written with it."""
 
     answer: Answer
     clips: tuple[Path, ...] = ()
+    """Files of the evidence that was cut out."""
 
 
 def ask(request: AskRequest, machine: Machine = Machine()) -> AskReport:
     """Return the answer to one question about a video or a library.
 
     Args:
-        request: What to ask, and of what.
+        request: The question, and the video or library to ask.
         machine: Folder of caches and torch device; a video is cached only if the cache exists.
 
     Raises:
-        UsageError: If options contradict each other or do not fit what is asked.
+        UsageError: If options contradict each other or do not fit a video or a library.
         VideoError: If a video cannot be read.
-        DataError: If a folder holds no library.
+        DataError: If a folder contains no library.
         IncompatibleError: If the model samples videos in another way than the library.
     """
     _check(request)
@@ -82,17 +83,17 @@ def _check(request: AskRequest) -> None:
     """Raise if options contradict each other."""
     start, end = request.window
     if request.place.is_dir() and request.window != (None, None):
-        raise UsageError("--from, --to: name a part of one video, got a library")
+        raise UsageError("--from, --to: select a part of one video, got a library")
     if not request.place.is_dir() and request.library.selects:
         raise UsageError(f"--under, --where, --min-score: are for libraries, got {request.place}")
     if start is not None and end is not None and end <= start:
         raise UsageError(f"--to: must be after --from {start:g} s, got {end:g} s")
     if len(request.choices) == 1:
-        raise UsageError(f"--choices: needs two or more, got '{request.choices[0]}'")
+        raise UsageError(f"--choices: must be two or more, got '{request.choices[0]}'")
 
 
 def _ask_library(request: AskRequest, machine: Machine) -> Answer:
-    """Return the answer of a library."""
+    """Return the answer to a question about a library."""
     library = Library.open(request.place)
     trained = open_model(request.run, machine.device)
     source = trained.source(FeatureCache(machine.cache_dir))
@@ -102,8 +103,8 @@ def _ask_library(request: AskRequest, machine: Machine) -> Answer:
 
 
 def _ask_video(request: AskRequest, machine: Machine) -> Answer:
-    """Return the answer of one video."""
-    read_info(request.place)  # a broken file is reported before the model is loaded
+    """Return the answer to a question about one video, and write its contact sheet."""
+    read_info(request.place)  # reports a broken file before the model is loaded, which takes longer
     trained = open_model(request.run, machine.device)
     clip = Clip(request.place, request.window)
     loaded = load_clip(trained.source(_existing_cache(machine.cache_dir)), clip)
@@ -118,5 +119,5 @@ def _ask_video(request: AskRequest, machine: Machine) -> Answer:
 
 
 def _existing_cache(folder: Path) -> FeatureCache | None:
-    """Return the cache of a folder if there is one; asking creates none."""
+    """Return the cache of a folder; None if there is none, since asking creates none."""
     return FeatureCache(folder) if (folder / "videos.lancedb").exists() else None

@@ -1,4 +1,4 @@
-"""`vl batch`: a file of questions answered, those about one clip together."""
+"""`vl batch`: answer a file of questions, those about one clip together."""
 
 from __future__ import annotations
 
@@ -39,62 +39,69 @@ if TYPE_CHECKING:
     from videolatent_cli.pipeline.answering.engine import BatchEngine, Pack
 
 _CLIPS_AT_ONCE = 64
-"""Clips that are encoded and read from the cache at a time."""
+"""Number of clips that are encoded, and then read from the cache, together."""
 
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """Which questions to answer, and how."""
+    """File of questions to answer, and where to write the answers."""
 
     questions: Path
+    """File of questions: JSON Lines or CSV."""
     out: Path
-    """JSON Lines of answer documents; those that are there are not asked again."""
+    """File of answer documents (JSON Lines); questions answered in it are not asked again."""
     videos: Path
-    """Folder that the questions' videos lie below."""
+    """Folder that the questions' video paths are relative to."""
     run: Path | None = None
-    """Run folder; None: the newest, else the embedded model."""
+    """Run folder; None: the newest, or the embedded model if there is none."""
     library: Path | None = None
-    """Asked where a question names no video; a video may then be a path or id in it too."""
+    """Library for questions that name no video. With it, a question may also name a video by its
+    path or id in the library."""
     options: AnswerOptions = field(default_factory=AnswerOptions)
     retry_failed: bool = False
+    """Ask questions again that failed in an earlier run."""
     questions_at_once: int = 32
-    """Most questions that are run together."""
+    """Maximum number of questions per model batch."""
     workers: int | None = None
-    """Processes on a Ray cluster; None: this process alone."""
+    """Number of workers on a Ray cluster; None: this process alone."""
     report: Path | None = None
     """HTML page of all answers to write."""
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What a batch did."""
+    """Counts and time of a batch."""
 
     asked: int
+    """Number of questions asked in this run."""
     done_before: int
+    """Number of questions answered in earlier runs."""
     failed: int
-    """Questions without an answer, those of earlier runs too."""
+    """Number of questions without an answer, those of earlier runs included."""
     out: Path
+    """File of answers."""
     seconds: float
+    """Wall time of this run (s)."""
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document `vl.batch/1`."""
+        """Return the report as the JSON document `vl.batch/1`."""
         return {"schema": "vl.batch/1", **vars(self), "out": str(self.out)}
 
 
 def answer_batch(
     request: BatchRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> BatchReport:
-    """Answer what is not answered yet, appending each answer as it is found.
+    """Answer the questions that have no answer yet, and append each answer to the file.
 
     Args:
-        request: What to ask.
+        request: The questions and their options.
         machine: Folder of caches and torch device; cached videos are not decoded.
         progress: Called with (what, done, total).
 
     Raises:
-        DataError: For a file of questions that cannot be used.
-        IncompatibleError: Where the file of answers belongs to other questions.
-        InterruptedRunError: After Ctrl-C; what is answered is kept.
+        DataError: If the file of questions is invalid, or a question needs a library.
+        IncompatibleError: If the file of answers belongs to other questions.
+        InterruptedRunError: After Ctrl-C; answers written so far are kept.
     """
     started = time.perf_counter()
     questions = read_questions(request.questions)
@@ -106,16 +113,16 @@ def answer_batch(
             _check(request, todo)
             trained = open_model(request.run, machine.device)
             source = trained.source(FeatureCache(machine.cache_dir))
-            opened = open_engine(trained, source, request.options, machine.device, request.workers)
-            with StopRequest() as stop, opened as engine:
+            context = open_engine(trained, source, request.options, machine.device, request.workers)
+            with StopRequest() as stop, context as engine:
                 batch = _Batch(trained, source, request, library, engine)
 
                 def show(what: str, done: int, total: int) -> None:
                     progress(what, done, total)
                     stop.check(f"{len(answers.done)} answers are kept", "the same command")
 
-                for found in batch.answers(todo, show):
-                    answers.append(found)
+                for new_answers in batch.answers(todo, show):
+                    answers.append(new_answers)
                     show("answer", len(answers.done) - done_before, len(todo))
     if request.report is not None:
         write_answer_page(request.out, request.report, progress)
@@ -124,17 +131,17 @@ def answer_batch(
 
 
 def _check(request: BatchRequest, questions: Iterable[AskedQuestion]) -> None:
-    """Raise where questions name no video and there is no library to ask."""
-    lost = [question.id for question in questions if question.video is None]
-    if lost and request.library is None:
+    """Raise if questions name no video and there is no library to ask."""
+    without_video = [question.id for question in questions if question.video is None]
+    if without_video and request.library is None:
         raise DataError(
-            f"{request.questions}: video: is missing in '{lost[0]}' ({len(lost)} such questions); "
-            "name one, or ask a library with --library"
+            f"{request.questions}: video: is missing in '{without_video[0]}' "
+            f"({len(without_video)} such questions); name one, or ask a library with --library"
         )
 
 
 class _Batch:
-    """One pass over questions: clips are encoded, read and answered some at a time."""
+    """Pass over questions that encodes, reads and answers a limited number of clips at a time."""
 
     def __init__(
         self,
@@ -148,6 +155,7 @@ class _Batch:
         self._source = source
         self._request = request
         self._engine = engine
+        # Files of the library, by their path and by their content id in it.
         self._known: dict[str, Path] = {}
         self._asker: LibraryAsker | None = None
         if library is not None:
@@ -158,35 +166,40 @@ class _Batch:
     def answers(
         self, questions: Iterable[AskedQuestion], progress: Progress
     ) -> Iterator[list[Answer]]:
-        """Yield the answers of questions that were run together."""
+        """Yield lists of answers, one per group of questions that were run together."""
         by_clip: dict[Clip, list[AskedQuestion]] = {}
         for question in questions:
             if question.video is None:
-                assert self._asker is not None, "_check saw that there is a library"
+                assert self._asker is not None, "_check raises if there is no library"
                 yield [self._asker.answer(_as_question(question))]
             else:
                 below = self._request.videos / question.video
                 clip = Clip(self._known.get(question.video, below), question.window)
                 by_clip.setdefault(clip, []).append(question)
         clips = iter(by_clip)
-        while window := list(islice(clips, _CLIPS_AT_ONCE)):
-            pinned, bad = pinned_clips(window)
-            new, broken = self._encode(pinned, progress)
-            bad |= broken
+        while next_clips := list(islice(clips, _CLIPS_AT_ONCE)):
+            # Pinning does not change what a clip is equal to, so pinned clips index `by_clip` too.
+            pinned, bad = pinned_clips(next_clips)
+            decode_seconds, undecodable = self._encode(pinned, progress)
+            bad |= undecodable
             for clip, reason in bad.items():
                 asked = map(_as_question, by_clip[clip])
                 yield [unanswered(self._trained, q, "failed", reason) for q in asked]
-            loaded = self._load([clip for clip in pinned if clip not in bad], new)
-            for answered in self._engine.answer(self._packs(loaded, by_clip)):
-                yield [found.answer for found in answered]
+            loaded = self._load([clip for clip in pinned if clip not in bad], decode_seconds)
+            for answered_pack in self._engine.answer(self._packs(loaded, by_clip)):
+                yield [answered.answer for answered in answered_pack]
 
     def _encode(
         self, clips: Sequence[Clip], progress: Progress
     ) -> tuple[dict[Clip, float], dict[Clip, str]]:
-        """Encode what the cache lacks; return the seconds of each, and what cannot be read."""
+        """Encode the clips that are not cached.
+
+        Returns:
+            Time (s) to decode and encode each new clip, and the reason for each unreadable clip.
+        """
         missing = missing_clips(self._source, clips)
-        new: dict[Clip, float] = {}
-        bad: dict[str, str] = {}
+        seconds: dict[Clip, float] = {}
+        bad: dict[str, str] = {}  # reasons by cache key
         if missing:
             encoding = self._engine.encode(missing)
             with closing(encoding):
@@ -195,28 +208,32 @@ class _Batch:
                     if isinstance(frames, VideoError):
                         bad[self._source.key(clip)] = str(frames)
                     else:
-                        new[clip] = time.perf_counter() - last
+                        seconds[clip] = time.perf_counter() - last
                     last = time.perf_counter()
                     progress("encode", done, len(missing))
-        keys = {clip: self._source.key(clip) for clip in clips}  # copies of a bad file are bad too
-        return new, {clip: bad[key] for clip, key in keys.items() if key in bad}
+        # Only one of several copies of a file was decoded: they share their key, and its error.
+        keys = {clip: self._source.key(clip) for clip in clips}
+        return seconds, {clip: bad[key] for clip, key in keys.items() if key in bad}
 
-    def _load(self, clips: list[Clip], new: Mapping[Clip, float]) -> list[LoadedClip]:
+    def _load(self, clips: list[Clip], decode_seconds: Mapping[Clip, float]) -> list[LoadedClip]:
         """Return clips with their features, the longest first."""
-        loaded = load_cached(self._source, clips, new)
-        return sorted(loaded, key=lambda one: -len(one.features.embeds))
+        loaded = load_cached(self._source, clips, decode_seconds)
+        return sorted(loaded, key=lambda clip: -len(clip.features.embeds))
 
     def _packs(
         self, loaded: Iterable[LoadedClip], by_clip: Mapping[Clip, list[AskedQuestion]]
     ) -> Iterator[Pack]:
-        """Yield clips with questions, as many as are run together; clips of like length meet."""
+        """Yield packs of clips with questions, each up to the maximum number of questions.
+
+        Clips come in order of length, so a pack holds clips of similar length and little padding.
+        """
         limit = self._request.questions_at_once
         pack: Pack = []
-        room = limit
-        for one in loaded:
-            asked = [_as_question(question) for question in by_clip[one.clip]]
-            while asked:
-                pack.append((one, asked[:room]))
+        room = limit  # questions that still fit into the pack
+        for loaded_clip in loaded:
+            asked = [_as_question(question) for question in by_clip[loaded_clip.clip]]
+            while asked:  # a clip with many questions fills several packs
+                pack.append((loaded_clip, asked[:room]))
                 asked, room = asked[room:], room - len(asked[:room])
                 if room == 0:
                     yield pack
@@ -226,5 +243,5 @@ class _Batch:
 
 
 def _as_question(asked: AskedQuestion) -> Question:
-    """Return a line of the file as the question that is put to the model."""
+    """Return the question to the model that a line of the file asks."""
     return Question(asked.id, asked.question, tuple(asked.choices or ()))

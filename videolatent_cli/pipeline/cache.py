@@ -1,4 +1,4 @@
-"""`vl cache`: what a recipe needs of its videos, made once."""
+"""`vl cache`: build, inspect, verify and compact the cache of encoded videos."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CacheRequest:
-    """Whose videos are meant."""
+    """Recipe to cache the videos of."""
 
     recipe: Recipe
     base_dir: Path
@@ -42,20 +42,20 @@ class CacheRequest:
 def build_cache(
     request: CacheRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> BuildReport:
-    """Fill the cache for a recipe: `vl cache build`."""
+    """Encode a recipe's videos that are not cached yet: `vl cache build`."""
     _need_cache(request.recipe)
     model = build_model(request.recipe, check_device(machine.device))
     return prepare(request.recipe, model, request.base_dir, machine.cache_dir, progress)[1]
 
 
 def recipe_cache_status(request: CacheRequest, machine: Machine = Machine()) -> CacheStatus:
-    """Return how much of a recipe's data is cached: `vl cache status`."""
+    """Return how many of a recipe's clips are cached: `vl cache status`."""
     source, clips = _source_and_clips(request, machine)
     return cache_status(source, clips, machine.cache_dir)
 
 
 def _source_and_clips(request: CacheRequest, machine: Machine) -> tuple[VideoSource, list[Clip]]:
-    """Return the source of a recipe's videos and all its clips; nothing is rendered."""
+    """Return the source of a recipe's videos and all its clips, without rendering any."""
     recipe = request.recipe
     _need_cache(recipe)
     dataset = recipe_dataset(recipe, request.base_dir, machine.cache_dir, check_files=False)
@@ -64,21 +64,21 @@ def _source_and_clips(request: CacheRequest, machine: Machine) -> tuple[VideoSou
 
 
 def _need_cache(recipe: Recipe) -> None:
-    """Raise where a recipe keeps nothing."""
+    """Raise if a recipe uses no cache."""
     if recipe.cache.tier == "none":
         raise RecipeError("cache.tier is none: there is nothing to cache; set it to features")
 
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """How to verify the cache."""
+    """Options of a verification."""
 
     repair: bool = False
-    """Remove the rows that are bad."""
+    """Remove damaged and duplicate rows."""
 
 
 def verify_cache(request: VerifyRequest, machine: Machine = Machine()) -> CacheReport:
-    """Read every row of the cache back and compare checksums: `vl cache verify`."""
+    """Read every row of the cache back and compare it with its checksum: `vl cache verify`."""
     cache = FeatureCache(machine.cache_dir)
     report = cache.verify()
     if request.repair and (report.bad_keys or report.doubled_keys):
@@ -88,23 +88,26 @@ def verify_cache(request: VerifyRequest, machine: Machine = Machine()) -> CacheR
 
 @dataclass(frozen=True)
 class CollectRequest:
-    """What to drop from the cache."""
+    """Rows to keep in the cache."""
 
     keep_only: Path | None = None
-    """Recipe whose rows are kept, all others go; None: every row is kept."""
+    """Recipe file: all rows that it does not use are dropped; None: every row is kept."""
     dry_run: bool = False
+    """Only count the rows that would be dropped."""
 
 
 @dataclass(frozen=True)
 class CollectReport:
-    """What was dropped from the cache, or with `dry_run` would be."""
+    """Amounts that were dropped from the cache, or would be dropped with `dry_run`."""
 
     rows: int
+    """Number of rows dropped."""
     freed_bytes: int
+    """Disk space freed, also by compacting; 0 with `dry_run`, which does not know it."""
 
 
 def collect_garbage(request: CollectRequest, machine: Machine = Machine()) -> CollectReport:
-    """Compact the cache and drop the rows that are not wanted: `vl cache gc`."""
+    """Compact the cache, and drop the rows that `keep_only` does not use: `vl cache gc`."""
     keep = _recipe_keys(request.keep_only, machine) if request.keep_only is not None else None
     cache = FeatureCache(machine.cache_dir)
     before = cache.size_bytes()
@@ -118,6 +121,6 @@ def collect_garbage(request: CollectRequest, machine: Machine = Machine()) -> Co
 
 
 def _recipe_keys(path: Path, machine: Machine) -> frozenset[str]:
-    """Return the keys of all rows that a recipe file uses, for the videos that exist."""
+    """Return the keys of all rows that a recipe uses; only existing files have a key."""
     source, clips = _source_and_clips(CacheRequest(load_recipe(path), path.parent), machine)
     return frozenset(source.key(clip) for clip in clips if clip.path.exists())

@@ -1,4 +1,4 @@
-"""`vl data check`: which videos of a data set cannot be read."""
+"""`vl data check`: find the videos of a data set that cannot be read."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from videolatent_cli.video.info import read_info
 from videolatent_cli.video.sampling import SamplingSpec
 
 _AT_ONCE = 2
+"""Number of videos that are checked in parallel."""
 _DEEP = SamplingSpec(
     fps=1.0,
     min_frames=4,
@@ -29,39 +30,41 @@ _DEEP = SamplingSpec(
     size_multiple_px=2,
     frames_per_group=1,
 )
-"""What `--deep` decodes: up to 64 frames all over the video."""
+"""Sampling of `--deep`: up to 64 small frames, spread over the whole video."""
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `vl data check` found."""
+    """Outcome of a data check."""
 
     videos: int
+    """Number of videos that were checked."""
     bad: dict[Path, str]
+    """Reason why a video cannot be read, by the path of the video."""
     quarantine: Path
-    """File with the bad videos."""
+    """File that lists the bad videos."""
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """Which data to check."""
+    """Data to check, and where to list its bad videos."""
 
     source: Path
-    """A recipe (`.yaml`, `.yml`) or triplets."""
+    """Recipe (`.yaml`, `.yml`) or triplet file."""
     quarantine: Path = Path("quarantine.jsonl")
     """File that the bad videos are written to."""
     deep: bool = False
-    """Also decode frames all over each video."""
+    """Also decode frames from all parts of each video."""
 
 
 def check_data(
     request: CheckRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> CheckReport:
-    """Open every video of a recipe or triplet file and write the bad ones to a file.
+    """Open every video of a recipe or triplet file, and list the bad ones in a file.
 
     Args:
-        request: Which data to check.
-        machine: Folder of caches, which holds rendered videos.
+        request: The data to check.
+        machine: Folder of caches, which contains rendered videos.
         progress: Called with (what, done, total).
     """
     source = request.source
@@ -96,6 +99,6 @@ def check_data(
 
 
 def write_quarantine(path: Path, bad: dict[Path, str]) -> None:
-    """Write the videos that cannot be read as JSON Lines."""
+    """Write a list of unreadable videos and their reasons as JSON Lines."""
     lines = [json.dumps({"file": str(file), "reason": reason}) for file, reason in bad.items()]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`vl eval compare`: two models on the same questions."""
+"""`vl eval compare`: compare two models on the same questions."""
 
 from __future__ import annotations
 
@@ -18,25 +18,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Answers = dict[str, dict[str, Any]]
-"""Answers of one split by the id of their question."""
+"""Answers of one split, as JSON objects, by the id of their question."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Two models on some questions."""
+    """Accuracies of two models on the same questions, with their paired difference."""
 
     a: Accuracy
     b: Accuracy
     difference: Difference
+    """Accuracy of A minus accuracy of B."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models by split, then by category; `all` comes first."""
+    """Comparison of two models on all splits that both were evaluated on."""
 
     a: str
+    """Path of model A, as given."""
     b: str
+    """Path of model B, as given."""
     splits: dict[str, dict[str, Compared]]
+    """Accuracies by split, then by category; the category `all` comes first."""
 
     def document(self) -> dict[str, Any]:
         """Return the comparison as the JSON document `vl.compare/1`."""
@@ -47,20 +51,20 @@ class Comparison:
             "splits": {
                 split: {
                     name: {
-                        "a": one.a.document(),
-                        "b": one.b.document(),
-                        "difference": one.difference.document(),
+                        "a": compared.a.document(),
+                        "b": compared.b.document(),
+                        "difference": compared.difference.document(),
                     }
-                    for name, one in found.items()
+                    for name, compared in by_category.items()
                 }
-                for split, found in self.splits.items()
+                for split, by_category in self.splits.items()
             },
         }
 
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """Two models: each a run folder, which is evaluated now, or a file of `vl eval -o`."""
+    """Models to compare: each a run folder, which is evaluated now, or a file of `vl eval -o`."""
 
     a: Path
     b: Path
@@ -69,7 +73,7 @@ class CompareRequest:
 def compare_runs(
     request: CompareRequest, machine: Machine = Machine(), progress: Progress = silent
 ) -> Comparison:
-    """Return the paired difference of two models.
+    """Return the paired comparison of two models.
 
     Args:
         request: The two models.
@@ -77,29 +81,31 @@ def compare_runs(
         progress: Called with (what, done, total).
 
     Raises:
-        DataError: Where a file is no evaluation, or the two share no question.
+        DataError: If a file is no evaluation, or the two models share no question.
     """
-    a, b = request.a, request.b
-    found = [_answers(path, machine, progress) for path in (a, b)]
+    answers_a = _answers(request.a, machine, progress)
+    answers_b = _answers(request.b, machine, progress)
     splits = {
-        split: _compare(found[0][split], found[1][split])
-        for split in found[0]
-        if split in found[1] and found[0][split].keys() & found[1][split].keys()
+        split: _compare(answers_a[split], answers_b[split])
+        for split in answers_a
+        if split in answers_b and answers_a[split].keys() & answers_b[split].keys()
     }
     if not splits:
-        raise DataError(f"{a} and {b}: share no question; evaluate both on the same data")
-    return Comparison(str(a), str(b), splits)
+        raise DataError(
+            f"{request.a} and {request.b}: share no question; evaluate both on the same data"
+        )
+    return Comparison(str(request.a), str(request.b), splits)
 
 
 def _answers(path: Path, machine: Machine, progress: Progress) -> dict[str, Answers]:
-    """Return the answers of an evaluation by split and question."""
+    """Return the answers of a run or of an evaluation file, by split and question id."""
     if path.is_dir():
         document = evaluate_run(EvalRequest(path), machine, progress).document()
     else:
         document = _read_evaluation(path)
     return {
-        split: {answer["id"]: answer for answer in found["on"]["answers"]}
-        for split, found in document["splits"].items()
+        split: {answer["id"]: answer for answer in by_ablation["on"]["answers"]}
+        for split, by_ablation in document["splits"].items()
     }
 
 
@@ -107,23 +113,23 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
     """Return the document that `vl eval -o` wrote.
 
     Raises:
-        DataError: Where the file is none.
+        DataError: If the file is missing or contains something else.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
-            f"{path}: no such run or evaluation; make it with: vl eval RUN -o {path}"
+            f"{path}: no such run or evaluation; create it with: vl eval RUN -o {path}"
         ) from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as JSON, got {error}") from None
     if not isinstance(document, dict) or document.get("schema") != "vl.eval/1":
-        raise DataError(f"{path}: is no evaluation; make one with: vl eval RUN -o {path}")
+        raise DataError(f"{path}: is not an evaluation; create one with: vl eval RUN -o {path}")
     return document
 
 
 def _compare(a: Answers, b: Answers) -> dict[str, Compared]:
-    """Return the comparison of a split, all questions first, then each category."""
+    """Return the comparison of a split: of all shared questions first, then of each category."""
     shared = [key for key in a if key in b]
     groups: dict[str, list[str]] = {"all": shared}
     for key in shared:
@@ -134,7 +140,7 @@ def _compare(a: Answers, b: Answers) -> dict[str, Compared]:
 
 
 def _pair(a: Mapping[str, Any], b: Mapping[str, Any], keys: Sequence[str]) -> Compared:
-    """Return two models on some questions."""
+    """Return the comparison of two models on the questions with some ids."""
     right_a, right_b = [a[key]["right"] for key in keys], [b[key]["right"] for key in keys]
     return Compared(
         Accuracy(sum(right_a), len(keys)),

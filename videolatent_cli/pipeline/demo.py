@@ -1,4 +1,4 @@
-"""`vl demo`: the whole job once, on rendered videos, with real numbers at the end."""
+"""`vl demo`: train, evaluate and ask once on rendered videos, and report the measured accuracy."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from videolatent_cli.pipeline.answering.answer import Answer
 
 _LATENTS, _SFT, _LONGER = "quickstart", "quickstart_sft", "embedded"
+"""Names of the models: two recipes that the demo trains, and the embedded model."""
 _COLUMNS: dict[str, tuple[str, Ablation]] = {
     "plain SFT": (_SFT, "on"),
     "latents": (_LATENTS, "on"),
@@ -42,6 +43,7 @@ _COLUMNS: dict[str, tuple[str, Ablation]] = {
     "trained longer": (_LONGER, "on"),
     "longer, shuffled": (_LONGER, "shuffle"),
 }
+"""Model and ablation of each row of the accuracy table, by the title of the row."""
 _SPLIT = "test_iid"
 _HOPS: dict[str, tuple[int, int]] = {
     "all": (1, 9),
@@ -49,30 +51,37 @@ _HOPS: dict[str, tuple[int, int]] = {
     "3 hops": (3, 3),
     "4-5 hops": (4, 9),
 }
+"""Lowest and highest number of hops (reasoning steps of a question) in each group."""
 
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What the demo measured and made."""
+    """Measurements and files of the demo."""
 
     by_hops: dict[str, dict[str, Accuracy]]
     """Accuracy of each model and ablation, by groups of hops."""
     by_category: dict[str, dict[str, Accuracy]]
-    """Accuracy of each model by family, and by single numbers of hops."""
+    """Accuracy of each model, by family of questions and by exact number of hops."""
     asked_video: Path
+    """Video that the demo asks a question about."""
     right_answer: str
+    """Correct answer to that question."""
     answer: Answer
+    """Answer of the model with latents to that question."""
     files: dict[str, Path]
+    """Files and folders that the demo wrote, by description."""
     seconds: float
+    """Wall time of the demo (s)."""
     peak_memory_bytes: int
+    """Peak memory of the process."""
 
 
 @dataclass(frozen=True)
 class DemoRequest:
-    """Where the demo goes."""
+    """Folder of the demo."""
 
     folder: Path
-    """Holds everything; what is there already is not made again."""
+    """Folder for all files; a second run reuses what the first one wrote there."""
 
 
 def run_demo(
@@ -80,12 +89,12 @@ def run_demo(
 ) -> DemoReport:
     """Render, check, cache, train with and without latents, evaluate, ablate, ask.
 
-    The model that comes with the package, trained longer on the same task, is evaluated on the same
-    questions: what latents do shows after more steps than a demonstration has.
+    The embedded model, trained longer on the same task, answers the same questions. Latents need
+    more training steps to matter than a demonstration has.
 
     Args:
-        request: Where everything goes.
-        machine: Torch device; the cache lies in the folder of the demo.
+        request: Folder to write everything to.
+        machine: Torch device; the demo keeps its own cache in its folder.
         progress: Called with (what, done, total).
     """
     started = time.perf_counter()
@@ -101,26 +110,29 @@ def run_demo(
     for name in (_LATENTS, _SFT):
         _train(name, folder, machine, progress)
     for name in (_SFT, _LATENTS, _LONGER):
-        ablations = [how for model, how in _COLUMNS.values() if model == name]
+        ablations = [ablation for model, ablation in _COLUMNS.values() if model == name]
         trained = open_model(EMBEDDED if name == _LONGER else folder / name, machine.device)
         reports[name] = evaluate_model(trained, held_out, ablations, cache_dir, progress)
         write_json(folder / f"{name}_eval.json", reports[name].document())
-    judged = {title: reports[n].results[_SPLIT][how] for title, (n, how) in _COLUMNS.items()}
+    judged = {
+        title: reports[name].results[_SPLIT][ablation]
+        for title, (name, ablation) in _COLUMNS.items()
+    }
     triplet = next(t for t in dataset.splits[_SPLIT] if t.meta["hops"] >= 3)
     sheet = folder / "sheet.png"
     video = dataset.path(triplet)
-    asked = AskRequest(video, triplet.question, folder / _LATENTS, sheet=sheet)
-    answer = ask(asked, machine).answer
+    ask_request = AskRequest(video, triplet.question, folder / _LATENTS, sheet=sheet)
+    answer = ask(ask_request, machine).answer
     write_json(folder / "answer.json", answer.model_dump(mode="json", by_alias=True))
     curves = folder / "curves.png"
     logs = {name: list(RunDir(folder / name).read_log()) for name in (_LATENTS, _SFT)}
     plot_curves(logs, curves)
     return DemoReport(
-        by_hops={title: _by_hops(found) for title, found in judged.items()},
+        by_hops={title: _by_hops(answers) for title, answers in judged.items()},
         by_category={
             title: accuracy_by_category(judged[title])
-            for title, (_, how) in _COLUMNS.items()
-            if how == "on"
+            for title, (_, ablation) in _COLUMNS.items()
+            if ablation == "on"
         },
         asked_video=video,
         right_answer=triplet.answer,
@@ -140,7 +152,7 @@ def run_demo(
 
 
 def _train(name: str, folder: Path, machine: Machine, progress: Progress) -> None:
-    """Train one of the shipped recipes."""
+    """Train a shipped recipe; a finished run is left as it is."""
     path = shipped_recipe(name)
     request = TrainRequest(
         recipe=load_recipe(path),
@@ -157,8 +169,8 @@ def _train(name: str, folder: Path, machine: Machine, progress: Progress) -> Non
 
 
 def _by_hops(judged: Sequence[Judged]) -> dict[str, Accuracy]:
-    """Return the accuracy by groups of hops."""
+    """Return the accuracy of each group of hops."""
     return {
-        name: accuracy([one for one in judged if low <= one.triplet.meta["hops"] <= high])
+        name: accuracy([answer for answer in judged if low <= answer.triplet.meta["hops"] <= high])
         for name, (low, high) in _HOPS.items()
     }

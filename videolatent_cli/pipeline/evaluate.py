@@ -1,4 +1,4 @@
-"""`vl eval`: accuracy of a run on the evaluation splits of its recipe or on a triplet file."""
+"""`vl eval`: measure the accuracy of a run on its recipe's evaluation splits or on a file."""
 
 from __future__ import annotations
 
@@ -30,16 +30,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TRIPLETS_AT_ONCE = 8
+"""Maximum number of questions about one video that are answered together."""
 
 
 @dataclass(frozen=True)
 class EvalReport:
-    """Judged answers by split and ablation."""
+    """Judged answers of one run."""
 
     run: str
+    """Run folder, or the name of the embedded model."""
     checkpoint: str
+    """Name of the checkpoint's folder."""
     step: int
+    """Training step of the checkpoint."""
     results: dict[str, dict[Ablation, list[Judged]]]
+    """Judged answers by split and ablation; `on` is the model with its own latents."""
 
     def document(self) -> dict[str, Any]:
         """Return the report as the JSON document `vl.eval/1`."""
@@ -50,75 +55,83 @@ class EvalReport:
             "step": self.step,
             "splits": {
                 split: {
-                    name: _ablation_document(judged, found["on"], own=name == "on")
-                    for name, judged in found.items()
+                    name: _ablation_document(judged, None if name == "on" else by_ablation["on"])
+                    for name, judged in by_ablation.items()
                 }
-                for split, found in self.results.items()
+                for split, by_ablation in self.results.items()
             },
         }
 
 
-def _ablation_document(judged: list[Judged], base: list[Judged], *, own: bool) -> dict[str, Any]:
-    """Return all numbers of one ablation, and each of its answers."""
+def _ablation_document(judged: list[Judged], base: list[Judged] | None) -> dict[str, Any]:
+    """Return all numbers of one ablation, and each of its answers.
+
+    Args:
+        judged: Answers under the ablation.
+        base: Answers of the unchanged model to the same questions, to compare with; None: `judged`
+            are its answers.
+    """
     groups = by_category(judged)
     return {
-        "all": _numbers(judged, None if own else base),
+        "all": _numbers(judged, base),
         "by_category": {
-            name: _numbers([judged[i] for i in found], None if own else [base[i] for i in found])
-            for name, found in groups.items()
+            name: _numbers(
+                [judged[i] for i in rows], None if base is None else [base[i] for i in rows]
+            )
+            for name, rows in groups.items()
         },
         "answers": [
             {
-                "id": one.triplet.id,
-                "video": one.triplet.video,
-                "category": one.triplet.category,
-                "answer": one.answer,
-                "right": one.right,
+                "id": answer.triplet.id,
+                "video": answer.triplet.video,
+                "category": answer.triplet.category,
+                "answer": answer.answer,
+                "right": answer.right,
             }
-            for one in judged
+            for answer in judged
         ],
     }
 
 
 def _numbers(judged: list[Judged], base: list[Judged] | None) -> dict[str, Any]:
-    """Return accuracy and counts; under an ablation also what it cost against the model itself."""
-    found: dict[str, Any] = {
+    """Return accuracy and counts; for an ablation also the change against the unchanged model."""
+    numbers: dict[str, Any] = {
         **accuracy(judged).document(),
-        "strict": sum(one.strict for one in judged),
-        "unparsed": sum(one.verdict == "unparsed" for one in judged),
+        "strict": sum(answer.strict for answer in judged),
+        "unparsed": sum(answer.verdict == "unparsed" for answer in judged),
     }
     if base is not None:
-        found["drop"] = difference(base, judged).document()
-        found["answer_kl"] = sum(one.answer_kl for one in judged) / len(judged)
-    return found
+        numbers["drop"] = difference(base, judged).document()
+        numbers["answer_kl"] = sum(answer.answer_kl for answer in judged) / len(judged)
+    return numbers
 
 
 def parse_ablations(names: Sequence[str]) -> list[Ablation]:
-    """Return ablations by name, `on` first.
+    """Return the named ablations in their fixed order; `on`, the unchanged model, is always first.
 
     Raises:
         UsageError: For an unknown name.
     """
     unknown = [name for name in names if name not in ABLATIONS]
     if unknown:
-        raise UsageError(f"--ablate: unknown, got {unknown}; choose of: {', '.join(ABLATIONS)}")
+        raise UsageError(f"--ablate: unknown, got {unknown}; choose from: {', '.join(ABLATIONS)}")
     return [name for name in ABLATIONS if name == "on" or name in names]
 
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What `vl eval` is asked for."""
+    """Run to evaluate, and the data and ablations to use."""
 
     run: Path | None = None
-    """Run folder; None: the newest, else the embedded model."""
+    """Run folder; None: the newest, or the embedded model if there is none."""
     data: Path | None = None
-    """Triplets to use instead of the recipe's; videos lie below the file's folder."""
+    """Triplet file to use instead of the recipe's; video paths are relative to its folder."""
     ablations: Sequence[str] = ()
-    """Ways of replacing the latents that are measured too."""
+    """Names of further ablations to measure, which remove or replace the latents."""
     limit: int | None = None
-    """Most videos of a split."""
+    """Maximum number of videos per split; None: all."""
     max_new_tokens: int | None = None
-    """Longest answer; None: 32, or 128 where the run was trained on rationales."""
+    """Maximum number of tokens per answer; None: 32, or 128 for a run trained on rationales."""
 
 
 def evaluate_run(
@@ -127,15 +140,14 @@ def evaluate_run(
     """Answer the questions of a run's evaluation splits, or of a file, and judge the answers.
 
     Args:
-        request: What to evaluate.
+        request: The run to evaluate, the data and the ablations.
         machine: Folder of caches and torch device.
         progress: Called with (what, done, total).
     """
     wanted = parse_ablations(request.ablations)
     trained = open_model(request.run, machine.device)
     dataset = held_out(trained, request.data, machine.cache_dir, progress)
-    rationale = trained.checkpoint.recipe.writes_rationale
-    longest = request.max_new_tokens or (128 if rationale else 32)
+    writes_rationale = trained.checkpoint.recipe.writes_rationale
     return evaluate_model(
         trained,
         dataset,
@@ -143,7 +155,7 @@ def evaluate_run(
         machine.cache_dir,
         progress,
         limit=request.limit,
-        max_new_tokens=longest,
+        max_new_tokens=request.max_new_tokens or (128 if writes_rationale else 32),
     )
 
 
@@ -161,12 +173,12 @@ def evaluate_model(
 
     Args:
         trained: The model.
-        dataset: Its splits are evaluated, all of them.
-        ablations: `on`, and ways of replacing the latents.
+        dataset: Data set of which all splits are evaluated.
+        ablations: `on`, and the ablations that remove or replace the latents.
         cache_dir: Folder of caches.
         progress: Called with (what, done, total).
-        limit: Most videos of a split.
-        max_new_tokens: Longest answer.
+        limit: Maximum number of videos per split; None: all.
+        max_new_tokens: Maximum number of tokens per answer.
     """
     source = trained.source(FeatureCache(cache_dir))
     results = {}

@@ -1,4 +1,4 @@
-"""`vl export`: a run as a Hugging Face folder, or as a checkpoint without training state."""
+"""`vl export`: export a run as a Hugging Face folder or a checkpoint without training state."""
 
 from __future__ import annotations
 
@@ -31,28 +31,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """Which run to export, and in which form."""
+    """Run to export, and the form of the export."""
 
     run: Path
+    """Run folder."""
     output: Path
-    """A folder that does not exist yet."""
+    """Folder to create; it must not exist."""
     form: Literal["hf", "checkpoint"] = "hf"
-    """`hf` is the backbone, LoRA merged, with tokenizer, and the latents in a file of their own;
-    `checkpoint` is what was trained and its recipe."""
+    """Form of the export. `hf`: the backbone with LoRA merged, its tokenizer, and the injection
+    module's weights in a separate file. `checkpoint`: the trained weights and the recipe."""
     half: bool = False
-    """Write float16."""
+    """Write float16 weights."""
 
 
 def export_run(request: ExportRequest) -> list[Path]:
-    """Write a run in a form for other uses; return the files.
+    """Write the newest checkpoint of a run in another form, and return the files.
 
     Raises:
-        UsageError: Where the output exists.
+        UsageError: If the output folder exists.
+        SetupError: If the run has no checkpoint.
     """
     output, half = request.output, request.half
     if output.exists():
         raise UsageError(f"{output} exists; choose another folder")
     checkpoint, _ = find_model(request.run)
+    # Written under a temporary name and then renamed: a killed export leaves no partial folder.
     part = output.with_name(output.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -67,7 +70,7 @@ def export_run(request: ExportRequest) -> list[Path]:
 
 
 def _write_hugging_face(checkpoint: Checkpoint, folder: Path, *, half: bool) -> None:
-    """Write backbone, tokenizer and latents, and what `vl ask` must know of them."""
+    """Write backbone, tokenizer and injection module, and the `checkpoint.json` for `vl ask`."""
     model = restore_model(checkpoint, unpacked=True)
     backbone: Any = model.backbone.model
     if hasattr(backbone, "merge_and_unload"):
@@ -76,24 +79,27 @@ def _write_hugging_face(checkpoint: Checkpoint, folder: Path, *, half: bool) -> 
     model.backbone.tokenizer.save_pretrained(folder)
     for path in processor_files(backbone_folder(checkpoint.recipe.backbone)):
         shutil.copy(path, folder)
-    own = model.injection.state_dict(prefix="injection.") if model.injection is not None else {}
-    save_file({n: t.detach().contiguous() for n, t in own.items()}, folder / LATENT_FILE)
+    injection = model.injection
+    latent = injection.state_dict(prefix="injection.") if injection is not None else {}
+    save_file({n: t.detach().contiguous() for n, t in latent.items()}, folder / LATENT_FILE)
     _describe(checkpoint, folder)
 
 
 def _describe(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write `checkpoint.json` of a folder that holds the whole model."""
+    """Write the `checkpoint.json` of a folder that contains the whole model."""
     recipe = checkpoint.recipe
+    # The backbone of the export is a finished model: nothing is trained, LoRA is merged.
     changes = {"model": str(folder), "weights": "pretrained", "train": "frozen"}
-    changes["quantization"] = "none"  # its weights were unpacked
+    changes["quantization"] = "none"  # the exported weights are unpacked
     backbone = recipe.backbone.model_copy(update=changes)
     merged = recipe.model_copy(update={"backbone": backbone})
-    about = describe_checkpoint(
+    description = describe_checkpoint(
         checkpoint.step,
         checkpoint.total_steps,
         merged,
         checkpoint.sampling,
         untrained_hash(build_model(merged)),
     )
-    about["recipe"]["backbone"]["model"] = HERE
-    write_json(folder / ABOUT_FILE, {"schema": SCHEMA, **about, "weights_file": LATENT_FILE})
+    # The folder may be moved, so the recipe refers to the model as "here" instead of by its path.
+    description["recipe"]["backbone"]["model"] = HERE
+    write_json(folder / ABOUT_FILE, {"schema": SCHEMA, **description, "weights_file": LATENT_FILE})

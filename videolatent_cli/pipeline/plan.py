@@ -1,4 +1,4 @@
-"""`vl plan`: what a recipe will cost, before anything runs."""
+"""`vl plan`: estimate the cost of training a recipe, before anything runs."""
 
 from __future__ import annotations
 
@@ -37,44 +37,58 @@ if TYPE_CHECKING:
     from videolatent_cli.video.clip import Clip
 
 _BINS = 8
+"""Number of bins of the histogram of tokens."""
 HEAP_OVERHEAD = 1.45
-"""Memory of a process over that of its tensors. Choice: what a CPU's allocator does not give back
-between operations (docs/results.md, "Memory"); on a GPU only tensors are counted."""
+"""Factor from the estimated tensor memory of a step to the memory that a CPU process takes for it.
+
+Choice: the CPU allocator does not return all freed memory between operations (docs/results.md,
+"Memory"). On a GPU only tensors are counted, without this factor."""
 MAX_TIMED_BYTES = 4e9
-"""Memory up to which a plan times real steps. Choice: small models take their time for other things
-than arithmetic; for larger ones a plan must not cost what a training costs."""
+"""Estimated peak memory up to which a plan times real training steps; above, it estimates the time
+from the number of operations.
+
+Choice: a small model spends most of its time on other things than arithmetic, so it is timed. A
+large model is not, because a plan must cost much less than a training."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a recipe will cost. Memory and time are estimates."""
+    """Cost of training a recipe. Memory and time are estimates."""
 
     run_dir: Path
     triplets: int
+    """Number of training triplets."""
     eval_triplets: int
+    """Number of triplets in all evaluation splits."""
     videos: int
+    """Number of different video files."""
     tokens: list[int]
-    """Positions of each training triplet: video, question, latents, answer."""
+    """Number of positions of each training triplet: video, question, latents and answer."""
     longest: str
-    """Id of the triplet with most tokens."""
+    """Id of the triplet with the most tokens."""
     cache_bytes: int
+    """Estimated size of the feature cache when it is complete."""
     cached_videos: int
+    """Number of clips that are in the cache already."""
     steps: int
+    """Number of optimizer steps of the whole training."""
     steps_done: int
+    """Number of steps that the run folder's newest checkpoint has done."""
     memory_bytes: int
-    """Peak of the largest micro batch that may come: on a GPU what is allocated there, else what
-    the whole process takes."""
+    """Estimated peak memory of the largest micro batch that may occur. On a GPU this is the memory
+    allocated there, on a CPU the memory of the process."""
     device: str
-    """Where it would be trained."""
+    """Type of the device to train on: `cpu` or `cuda`."""
     seconds_per_step: float
+    """Estimated time per optimizer step (s)."""
 
     @property
     def steps_left(self) -> int:
-        """Steps that a run still takes; none where it already has more."""
+        """Number of steps still to do; 0 if the run has done as many or more."""
         return max(0, self.steps - self.steps_done)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document `vl.plan/1`."""
+        """Return the plan as the JSON document `vl.plan/1`."""
         return {
             "schema": "vl.plan/1",
             "triplets": self.triplets,
@@ -97,11 +111,11 @@ class Plan:
         }
 
     def text(self) -> str:
-        """Return the plan for people."""
+        """Return the plan as readable lines."""
         lines = [
             f"triplets   {self.triplets} for training, {self.eval_triplets} for evaluation",
             f"videos     {self.videos}, {self.cached_videos} of them cached",
-            f"tokens     {min(self.tokens)}-{max(self.tokens)} a triplet, longest {self.longest}",
+            f"tokens     {min(self.tokens)}-{max(self.tokens)} per triplet, longest {self.longest}",
             *(f"           {low:>6}-{high:<6} {'#' * round(40 * share)} {count}"
               for low, high, count, share in histogram(self.tokens)),
             f"cache      {self.cache_bytes / 1e6:.1f} MB when complete",
@@ -115,9 +129,9 @@ class Plan:
 
 
 def histogram(values: list[int]) -> list[tuple[int, int, int, float]]:
-    """Return (lowest, highest, count, share) of up to 8 equal bins; empty bins are left out."""
+    """Return (lowest, highest, count, share) of up to 8 bins of equal width, without empty bins."""
     low, high = min(values), max(values)
-    width = max(1, -(-(high - low + 1) // _BINS))
+    width = max(1, -(-(high - low + 1) // _BINS))  # rounded up, so that 8 bins reach the highest
     rows = []
     for start in range(low, high + 1, width):
         count = sum(start <= value < start + width for value in values)
@@ -128,17 +142,17 @@ def histogram(values: list[int]) -> list[tuple[int, int, int, float]]:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """Which recipe to plan."""
+    """Recipe to plan, and the run folder that it would use."""
 
     recipe: Recipe
     base_dir: Path
     """Folder of the recipe file; data paths are relative to it."""
     run_dir: Path
-    """Where the run would be kept; steps done there are subtracted."""
+    """Folder of the run; steps done there are subtracted."""
 
 
 def plan_recipe(request: PlanRequest, machine: Machine = Machine()) -> Plan:
-    """Return the plan of a recipe; nothing is rendered or decoded, no run is begun.
+    """Return the plan of a recipe, without rendering, decoding or starting a run.
 
     Raises:
         RecipeError: For a stream, which has no end to plan for.
@@ -147,42 +161,45 @@ def plan_recipe(request: PlanRequest, machine: Machine = Machine()) -> Plan:
     recipe, cache_dir = request.recipe, machine.cache_dir
     dataset = recipe_dataset(recipe, request.base_dir, cache_dir, check_files=False)
     model = build_model(recipe, check_device(machine.device))
-    extra = recipe.latent.num_positions if recipe.latent is not None else 0
+    latent_positions = recipe.latent.num_positions if recipe.latent is not None else 0
+    # Tokens are reported per triplet; memory and time depend on groups that share a video.
     singles = make_groups(dataset, TRAIN, triplets_per_video=1)
     groups = make_groups(dataset, TRAIN, recipe.training.triplets_per_video)
     shapes = _shapes(recipe, dataset, model, [group.clip for group in groups])
     prompter = Prompter(model.backbone)
-    heads = prompter.video_prompts([shape.layout for shape in shapes.values()])
-    lengths = Lengths(dict(zip(shapes, map(len, heads), strict=True)), extra)
+    video_prompts = prompter.video_prompts([shape.layout for shape in shapes.values()])
+    lengths = Lengths(dict(zip(shapes, map(len, video_prompts), strict=True)), latent_positions)
     tokens = group_lengths(singles, lengths, prompter)
-    sizes = group_lengths(groups, lengths, prompter)
+    group_sizes = group_lengths(groups, lengths, prompter)
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
     feed = TripletFeed(dataset, source, recipe.training, live_frames=False, lengths=lengths)
     checkpoint = find_checkpoint(request.run_dir)
-    head = sum(lengths.head.values()) / len(lengths.head)
-    largest = max(range(len(groups)), key=sizes.__getitem__)
+    mean_prompt = sum(lengths.head.values()) / len(lengths.head)
+    largest = max(range(len(groups)), key=group_sizes.__getitem__)
     shape = shapes[groups[largest].clip]
-    worst = _WorstBatch(recipe, model, shape, groups[largest], sizes[largest])
+    worst = _WorstBatch(recipe, model, shape, groups[largest], group_sizes[largest])
     device = model.backbone.device
-    loaded_bytes = peak_memory_bytes(device)
-    length = shape.layout.grid[0]
-    step = step_bytes(model, recipe, worst.with_frame_groups, length)
+    loaded_bytes = peak_memory_bytes(device)  # peak so far: weights, on a CPU the whole process
+    frame_groups = shape.layout.grid[0]
+    step = step_bytes(model, recipe, worst.with_frame_groups, frame_groups)
     memory = loaded_bytes + (step if device.type == "cuda" else round(HEAP_OVERHEAD * step))
-    positions = _positions(recipe.training, sizes)
+    positions = _positions(recipe.training, group_sizes)
     if memory <= MAX_TIMED_BYTES:
+        # The time of the worst micro batch, scaled to the positions of a mean optimizer step.
         share = positions / (worst.count * worst.positions)
-        seconds = share * measured_seconds(model, recipe, worst.with_frame_groups(length))
+        seconds = share * measured_seconds(model, recipe, worst.with_frame_groups(frame_groups))
     else:
         seconds = estimated_seconds(model, positions)
     return Plan(
         run_dir=request.run_dir,
         triplets=len(tokens),
-        eval_triplets=sum(len(found) for found in dataset.evaluation.values()),
+        eval_triplets=sum(len(triplets) for triplets in dataset.evaluation.values()),
         videos=len({clip.path for clip in clips}),
         tokens=tokens,
         longest=singles[max(range(len(tokens)), key=tokens.__getitem__)].triplets[0].id,
-        cache_bytes=round(head * len(clips) * 4 * model.backbone.dim),
+        # One float32 vector per position; the prompt's few text tokens are counted too.
+        cache_bytes=round(mean_prompt * len(clips) * 4 * model.backbone.dim),
         cached_videos=cache_status(source, clips, cache_dir).cached,
         steps=feed.num_steps(recipe.training),
         steps_done=checkpoint.step if checkpoint is not None else 0,
@@ -192,29 +209,32 @@ def plan_recipe(request: PlanRequest, machine: Machine = Machine()) -> Plan:
     )
 
 
-def _positions(training: Training, sizes: list[int]) -> float:
-    """Return the positions of a mean optimizer step, from those of each video's triplets."""
-    batch = training.tokens_per_batch or training.videos_per_batch * sum(sizes) / len(sizes)
+def _positions(training: Training, group_sizes: list[int]) -> float:
+    """Return the number of positions of a mean optimizer step, from those of each group."""
+    mean_size = sum(group_sizes) / len(group_sizes)
+    batch = training.tokens_per_batch or training.videos_per_batch * mean_size
     return float(batch * training.gradient_accumulation_steps)
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """What a clip's frames are."""
+    """Shape of a clip's sampled frames."""
 
     layout: Layout
+    """Grid of visual tokens, and the times of the frames."""
     size_px: tuple[int, int]
-    """Of the resized frames."""
+    """Width and height of the resized frames."""
 
 
 def _shapes(
     recipe: Recipe, dataset: Dataset, model: VideoLatent, clips: list[Clip]
 ) -> dict[Clip, _Shape]:
-    """Return the shape of each clip, from the file's header or EventWorld's own numbers."""
+    """Return the shape of each clip, from the file's header; EventWorld files may not exist yet."""
     spec = sampling_of(recipe, model)
     shapes = {}
     for clip in dict.fromkeys(clips):
         if isinstance(recipe.data, EventWorldData):
+            # The path SPLIT/INDEX.mp4 names the world, so its length is known without it.
             relative = clip.path.relative_to(dataset.media_root.resolve())
             world = make_world(relative.parts[0], int(relative.stem))
             duration, size = world.num_frames / FPS, (64, 64)
@@ -230,24 +250,29 @@ def _shapes(
 
 @dataclass(frozen=True)
 class _WorstBatch:
-    """A micro batch of copies of the video and triplets that take most positions."""
+    """Micro batch that repeats the group with the most positions: the largest that may occur."""
 
     recipe: Recipe
     model: VideoLatent
     shape: _Shape
+    """Shape of the group's clip."""
     group: Group
+    """Clip and triplets to repeat."""
     positions: int
-    """Of the group."""
+    """Number of positions of the group."""
 
     @property
     def count(self) -> int:
-        """Number of copies."""
+        """Number of copies of the group: as many as the recipe's batch size allows."""
         if self.recipe.training.tokens_per_batch is None:
             return self.recipe.training.videos_per_batch
         return self.recipe.training.tokens_per_batch // self.positions
 
     def with_frame_groups(self, groups: int) -> Batch:
-        """Return the batch with black videos of so many frame groups in place of the group's."""
+        """Return the batch with black videos of a number of frame groups instead of the clip.
+
+        The length varies, because `step_bytes` measures short videos and extrapolates.
+        """
         backbone, count = self.model.backbone, self.count
         width, height = self.shape.size_px
         frames = groups * backbone.geometry.frames_per_group
@@ -255,6 +280,7 @@ class _WorstBatch:
         video = FrameBatch(black, np.arange(frames) / self.recipe.video.fps)
         examples = [[as_example(triplet) for triplet in self.group.triplets]] * count
         prompter = Prompter(backbone)
+        # A trained vision tower reads frames inside the step, a frozen one ran before it.
         if self.recipe.backbone.train_vision:
             return prompter.collate([video] * count, examples).to(backbone.device)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A recipe's data made ready: triplets read, videos checked, what the cache lacks encoded."""
+"""Prepare a recipe's data: read the triplets, check the videos, encode those not cached yet."""
 
 from __future__ import annotations
 
@@ -32,16 +32,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CacheStatus:
-    """How much of a recipe's data the cache holds."""
+    """Amount of a recipe's data that is in the cache."""
 
     wanted: int
-    """Clips that the recipe uses, counted by content."""
+    """Number of clips that the recipe uses; clips with the same content count once."""
     cached: int
+    """Number of these clips that are in the cache."""
     size_bytes: int
+    """Size of the whole cache on disk."""
     folder: Path
+    """Folder of the cache."""
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document `vl.cache-status/1`."""
+        """Return the status as the JSON document `vl.cache-status/1`."""
         return {
             "schema": "vl.cache-status/1",
             "folder": str(self.folder),
@@ -53,16 +56,19 @@ class CacheStatus:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a cache build did."""
+    """Outcome of a cache build."""
 
     status: CacheStatus
+    """State of the cache after the build."""
     encoded: int
+    """Number of clips that were encoded."""
     quarantined: dict[Path, str]
-    """Videos that cannot be read, with the reason."""
+    """Reason why a video cannot be read, by the path of the video."""
     seconds: float
+    """Wall time of the build (s)."""
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document `vl.cache-build/1`."""
+        """Return the report as the JSON document `vl.cache-build/1`."""
         bad = {str(path): reason for path, reason in self.quarantined.items()}
         status = self.status.document() | {"schema": "vl.cache-build/1"}
         return {**status, "encoded": self.encoded, "left_out": bad, "seconds": self.seconds}
@@ -70,14 +76,16 @@ class BuildReport:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A recipe's data, ready to be read: data set without bad videos, and their source."""
+    """Data of a recipe, ready to be read."""
 
     dataset: Dataset
+    """Data set without unreadable videos."""
     source: VideoSource
+    """Source of the features or frames of its videos."""
 
 
 def open_source(recipe: Recipe, model: VideoLatent, cache_dir: Path) -> VideoSource:
-    """Return the source of videos that a recipe describes."""
+    """Return the video source that a recipe describes: its sampling, cache and visible part."""
     cache = FeatureCache(cache_dir) if recipe.cache.tier != "none" else None
     return VideoSource(
         model.backbone,
@@ -104,10 +112,12 @@ def recipe_dataset(
         base_dir: Folder of the recipe file.
         cache_dir: Folder of caches.
         progress: Called with (what, done, total) while EventWorld is rendered.
-        check_files: Render what is missing and raise for missing files; False only reads triplets.
+        check_files: Render missing EventWorld files, and raise for other missing files; False: only
+            read triplets.
 
     Raises:
         RecipeError: For a stream, which has no files.
+        DataError: If `check_files` is set and a file is missing.
     """
     if isinstance(recipe.data, EventWorldStreamData):
         raise RecipeError(
@@ -116,9 +126,11 @@ def recipe_dataset(
         )
     dataset = load_dataset(recipe.data, base_dir, cache_dir)
     if isinstance(recipe.data, EventWorldData):
-        splits = {name: video_count(recipe.data, name) for name in dataset.splits}
+        counts = {name: video_count(recipe.data, name) for name in dataset.splits}
         if check_files:
-            render_splits(dataset.media_root, splits, lambda d, n: progress("render", d, n))
+            render_splits(
+                dataset.media_root, counts, lambda done, total: progress("render", done, total)
+            )
     elif check_files:
         check_media(dataset, base_dir / recipe.data.path)
     return dataset
@@ -140,18 +152,19 @@ def prepare(
     cache_dir: Path,
     progress: Progress = silent,
 ) -> tuple[Prepared, BuildReport]:
-    """Load a recipe's data and fill the cache with what is missing.
+    """Load a recipe's data and encode the clips that are not cached yet.
 
     Raises:
-        DataError: For bad videos beyond the recipe's `data.on_bad` policy.
-        InterruptedRunError: After Ctrl-C; what was encoded is kept.
+        DataError: If more videos are unreadable than the recipe's `data.on_bad` policy allows.
+        InterruptedRunError: After Ctrl-C; videos encoded so far are kept.
     """
     started = time.perf_counter()
     dataset = recipe_dataset(recipe, base_dir, cache_dir, progress)
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
-    pinned, lost = pinned_clips(clips)
-    missing, bad = missing_clips(source, pinned), {clip.path: why for clip, why in lost.items()}
+    pinned, without_file = pinned_clips(clips)
+    missing = missing_clips(source, pinned)
+    bad = {clip.path: reason for clip, reason in without_file.items()}
     encoded = 0
     if source.cache is not None and missing:
         encoding = encode_clips(source, missing, recipe.cache.commit_videos)
@@ -173,15 +186,15 @@ def prepare(
 
 
 def _stop_early(recipe: Recipe, bad: dict[Path, str]) -> None:
-    """Raise at the first bad video where the recipe wants none."""
+    """Raise at the first bad video if the recipe's policy is to fail."""
     assert not isinstance(recipe.data, EventWorldStreamData)
     if recipe.data.on_bad == "fail":
         reason = next(iter(bad.values()))
-        raise DataError(f"{reason}; mend or remove it, or set data.on_bad to skip")
+        raise DataError(f"{reason}; fix or remove it, or set data.on_bad to skip")
 
 
 def _enforce(recipe: Recipe, bad: dict[Path, str], total: int) -> None:
-    """Raise where more videos are bad than the recipe allows."""
+    """Raise if more videos are bad than the recipe allows."""
     assert not isinstance(recipe.data, EventWorldStreamData)
     if not bad:
         return
@@ -195,7 +208,7 @@ def _enforce(recipe: Recipe, bad: dict[Path, str], total: int) -> None:
 
 
 def cache_status(source: VideoSource, clips: list[Clip], folder: Path) -> CacheStatus:
-    """Return how much of some clips the cache holds; a file that is missing is not cached."""
+    """Return how many of some clips are cached; a clip without a file counts as not cached."""
     known = source.cache.keys() if source.cache is not None else frozenset()
     present, absent = pinned_clips(clips)
     keys = {source.key(clip) for clip in present}
@@ -210,7 +223,7 @@ def make_feed(
     cache_dir: Path,
     progress: Progress = silent,
 ) -> StreamFeed | TripletFeed:
-    """Return the micro batches of a recipe; what the cache lacks is made first."""
+    """Return the feed of a recipe's micro batches, after encoding the clips not cached yet."""
     if isinstance(recipe.data, EventWorldStreamData):
         return StreamFeed(recipe.data, recipe.training.videos_per_batch, model.backbone)
     prepared, _ = prepare(recipe, model, base_dir, cache_dir, progress)
@@ -224,9 +237,9 @@ def make_feed(
 
 
 def _lengths(recipe: Recipe, prepared: Prepared) -> Lengths:
-    """Return the positions of all clips, from the columns of the cache."""
+    """Return the number of positions of each clip, from the cache's small columns alone."""
     clips = clips_of(prepared.dataset)
     source = prepared.source
-    heads = Prompter(source.backbone).video_prompts(source.layouts(clips))
+    prompts = Prompter(source.backbone).video_prompts(source.layouts(clips))
     latents = recipe.latent.num_positions if recipe.latent is not None else 0
-    return Lengths({c: len(head) for c, head in zip(clips, heads, strict=True)}, latents)
+    return Lengths({c: len(prompt) for c, prompt in zip(clips, prompts, strict=True)}, latents)

@@ -1,4 +1,4 @@
-"""`vl probe`: are the latents used, diverse, alive?"""
+"""`vl probe`: check a run's latents for the known failure modes F1 to F12."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProbeReport:
-    """What a probe found."""
+    """Measurements of a probe, and the page that shows them."""
 
     run: str
+    """Run folder, or the name of the embedded model."""
     split: str
+    """Name of the split that was used."""
     probe: ProbeResult
+    """Measurements and judged answers."""
     page: Path | None
-    """The HTML page, if one was written."""
+    """HTML page that was written; None: none was."""
 
     def document(self) -> dict[str, Any]:
         """Return the report as the JSON document `vl.probe/1`."""
@@ -47,14 +50,14 @@ class ProbeReport:
             "measured": self.probe.measured,
             "diagnostics": [
                 {
-                    "code": one.failure.code,
-                    "failure": one.failure.name,
-                    "measured": one.measured,
-                    "alarm": one.raised,
-                    "alarm_when": one.failure.alarm,
-                    "remedy": one.failure.remedy,
+                    "code": diagnostic.failure.code,
+                    "failure": diagnostic.failure.name,
+                    "measured": diagnostic.measured,
+                    "alarm": diagnostic.raised,
+                    "alarm_when": diagnostic.failure.alarm,
+                    "remedy": diagnostic.failure.remedy,
                 }
-                for one in self.probe.diagnostics
+                for diagnostic in self.probe.diagnostics
             ],
             "words": self.probe.words,
         }
@@ -62,16 +65,16 @@ class ProbeReport:
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """Which run to probe, and on what."""
+    """Run to probe, and the data to probe it on."""
 
     run: Path | None = None
-    """Run folder; None: the newest, else the embedded model."""
+    """Run folder; None: the newest, or the embedded model if there is none."""
     data: Path | None = None
-    """Triplets to use instead of the recipe's; videos lie below the file's folder."""
+    """Triplet file to use instead of the recipe's; video paths are relative to its folder."""
     limit: int = 32
-    """Most videos."""
+    """Maximum number of videos."""
     page: Path | None = None
-    """HTML file to write; None: `probe.html` in the run folder, if there is one."""
+    """HTML file to write; None: `probe.html` in `run`, or no page if `run` is None."""
 
 
 def probe_run(
@@ -80,7 +83,7 @@ def probe_run(
     """Measure the failure modes F1 to F12 on the first evaluation split, or on a file.
 
     Args:
-        request: Which run to probe, and on what.
+        request: The run to probe, and the data.
         machine: Folder of caches and torch device.
         progress: Called with (what, done, total).
     """
@@ -103,7 +106,7 @@ def probe_run(
 
 
 def _base(trained: TrainedModel, device: str) -> VideoLatent | None:
-    """Return the backbone before training; None where its features would be others, or random."""
+    """Return the backbone before training; None if it was random or has another vision tower."""
     recipe = trained.checkpoint.recipe
     if recipe.backbone.train_vision or recipe.backbone.weights == "random":
         return None
@@ -112,8 +115,9 @@ def _base(trained: TrainedModel, device: str) -> VideoLatent | None:
 
 
 def _sheet(trained: TrainedModel, dataset: Dataset, view: LatentView) -> Image.Image:
-    """Return the contact sheet of one question; bars show where all latents looked together."""
+    """Return the contact sheet of one question; its bars show the mean attention of all latents."""
     clip = Clip(dataset.path(view.triplet), view.triplet.window)
+    # (latent, group) -> (group,)
     mean = [sum(column) / len(view.attention) for column in zip(*view.attention, strict=True)]
     title = f"{view.triplet.question}\nright: {view.triplet.answer}"
     return evidence_sheet(trained, clip, title, mean)

@@ -1,4 +1,4 @@
-"""`vl report`: one page about one run."""
+"""`vl report`: write an HTML page about one run."""
 
 from __future__ import annotations
 
@@ -32,20 +32,23 @@ if TYPE_CHECKING:
     from videolatent_cli.model.source import VideoSource
 
 _NUM_EVIDENCE = 2
+"""Number of evidence moments marked per sample question."""
 
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """What `vl report` is asked for."""
+    """Run to report on, and the contents of its page."""
 
     run: Path
+    """Run folder."""
     page: Path
+    """HTML file to write."""
     data: Path | None = None
-    """Triplets to use instead of the recipe's; videos lie below the file's folder."""
+    """Triplet file to use instead of the recipe's; video paths are relative to its folder."""
     limit: int = 32
-    """Most videos that are evaluated."""
+    """Maximum number of videos to evaluate."""
     samples: int = 4
-    """Questions that are shown with their evidence."""
+    """Number of questions to show with their evidence."""
 
 
 def report_run(
@@ -54,12 +57,12 @@ def report_run(
     """Write the page of a run and return its path.
 
     Args:
-        request: Which run, and what to show.
+        request: The run, and the contents of the page.
         machine: Folder of caches and torch device.
         progress: Called with (what, done, total).
 
     Raises:
-        SetupError: Where the folder is no run, or has no checkpoint.
+        SetupError: If the folder is not a run, or has no checkpoint.
     """
     details = run_details(request.run)
     trained = open_model(request.run, machine.device)
@@ -67,9 +70,11 @@ def report_run(
     split = next(iter(dataset.splits))
     source = trained.source(FeatureCache(machine.cache_dir))
     groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
-    wanted = possible_ablations(trained.model)
-    judged = evaluate(trained.model, source, groups, wanted, partial(progress, f"evaluate {split}"))
-    samples = [_sample(trained, source, group) for group in _spread(groups, request.samples)]
+    ablations = possible_ablations(trained.model)
+    show = partial(progress, f"evaluate {split}")
+    judged = evaluate(trained.model, source, groups, ablations, show)
+    chosen = _one_per_video(groups, request.samples)
+    samples = [_sample(trained, source, group) for group in chosen]
     run = RunDir(request.run)
     recipe = (request.run / "recipe.yaml").read_text(encoding="utf-8")
     blocks = run_blocks(details, recipe, list(run.read_log()), split, judged, samples)
@@ -77,8 +82,8 @@ def report_run(
     return request.page
 
 
-def _spread(groups: Sequence[Group], count: int) -> list[Group]:
-    """Return one question of each of some videos, the deepest that the video has."""
+def _one_per_video(groups: Sequence[Group], count: int) -> list[Group]:
+    """Return one question per video for some videos: the one with the most hops."""
     chosen = list({group.clip: group for group in groups}.values())[:count]
     return [
         Group(group.clip, (max(group.triplets, key=lambda t: int(t.meta.get("hops", 0))),))
@@ -87,7 +92,7 @@ def _spread(groups: Sequence[Group], count: int) -> list[Group]:
 
 
 def _sample(trained: TrainedModel, source: VideoSource, group: Group) -> Sample:
-    """Answer one question and show what the answer rests on."""
+    """Answer one question, and return it with a contact sheet that marks the evidence."""
     model, (triplet,) = trained.model, group.triplets
     prompter = Prompter(model.backbone)
     batch = collate_groups([group], source, prompter).to(model.backbone.device)

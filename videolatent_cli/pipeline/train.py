@@ -1,4 +1,4 @@
-"""`vl train`: from a recipe to a checkpoint."""
+"""`vl train`: train a recipe, or resume its run, up to a finished checkpoint."""
 
 from __future__ import annotations
 
@@ -38,21 +38,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainReport:
-    """How a training ended."""
+    """Outcome of a training."""
 
     run_dir: Path
     checkpoint: Path | None
     """Folder of the last checkpoint; None after a dry run."""
     steps: int
+    """Number of optimizer steps of the whole run."""
     first_step: int
-    """Steps that were done before; equal to `steps` where nothing was left to do."""
+    """Number of steps done by earlier processes; equal to `steps` if nothing was left to do."""
     last: StepResult | None
+    """Result of the last step; None if no step was done."""
     seconds: float
+    """Wall time of this process (s)."""
     dry_run: str | None = None
-    """What a dry run found; None after a training."""
+    """Summary of a dry run; None after a training."""
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document `vl.train/1`."""
+        """Return the report as the JSON document `vl.train/1`."""
         return {
             "schema": "vl.train/1",
             "run": str(self.run_dir),
@@ -67,22 +70,25 @@ class TrainReport:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What to train and where."""
+    """Recipe to train, and the folder of its run."""
 
     recipe: Recipe
     source: str
-    """Text of the recipe file, kept with the run."""
+    """Text of the recipe file, stored with the run."""
     run_dir: Path
+    """Folder of the run, new or to resume."""
     base_dir: Path
     """Folder of the recipe file; data paths are relative to it."""
     overrides: tuple[str, ...] = ()
+    """Values that override the recipe file's, as `SECTION.KEY=VALUE`."""
     resume_command: str = "the same command"
+    """Command that resumes the run, as printed after an interruption."""
     trackers: tuple[str, ...] = ()
-    """Where the curves go besides the run's own log."""
+    """Names of trackers that receive the curves too, besides the run's own log."""
     resume: bool = False
-    """Insist that there is a checkpoint to resume from."""
+    """Raise if there is no checkpoint to resume from."""
     dry_run: bool = False
-    """Check the recipe and its data, train nothing."""
+    """Check the recipe and its data without training."""
 
     def __post_init__(self) -> None:
         check_trackers(self.trackers)
@@ -97,13 +103,15 @@ def train(
     """Train a recipe, or resume its run; a finished run is left as it is.
 
     Args:
-        request: What to train, and into which folder.
+        request: The recipe, and the folder of the run.
         machine: Folder of caches and torch device.
         progress: Called with (what, done, total), `train` after each step.
         on_step: Called after each step with its result.
 
     Raises:
-        VideoLatentError: As the parts of the run say; an interruption saves first.
+        UsageError: If the folder holds another recipe, or no checkpoint although one is required.
+        InterruptedRunError: After Ctrl-C or SIGTERM; a checkpoint is saved first.
+        VideoLatentError: For errors in the recipe, its data or the machine.
     """
     recipe, run = request.recipe, RunDir(request.run_dir)
     if request.resume and not run.checkpoints.exists():
@@ -123,7 +131,7 @@ def train(
 
 
 class _Training:
-    """One process of a training; the first of them alone writes."""
+    """One process of a training. Only the first process writes to the run folder."""
 
     def __init__(
         self, request: TrainRequest, cache_dir: Path, device: str, processes: Processes
@@ -135,9 +143,10 @@ class _Training:
         self.model = build_model(request.recipe, device)
 
     def run(self, progress: Progress, on_step: Callable[[StepResult], None]) -> TrainReport:
-        """Prepare the data, train what is left, save."""
+        """Prepare the data, train the steps left, save the last checkpoint."""
         started = time.perf_counter()
         request = self.request
+        # The first process renders and encodes what is missing; the others then find it cached.
         feed = self.processes.first_then_others(
             lambda: make_feed(
                 request.recipe,
@@ -153,8 +162,8 @@ class _Training:
             stop = stack.enter_context(StopRequest())
             trainer = Trainer(request.recipe, self.model, feed, self.processes)
             first = self.processes.first_then_others(lambda: self._restore(trainer))
-            mine = request.trackers if self.processes.first else ()
-            track = stack.enter_context(open_trackers(mine, self.folder, first))
+            names = request.trackers if self.processes.first else ()
+            track = stack.enter_context(open_trackers(names, self.folder, first))
 
             def report(result: StepResult) -> None:
                 self.folder.append_log(result)
@@ -167,7 +176,7 @@ class _Training:
         return TrainReport(self.folder.path, checkpoint, trainer.total_steps, first, last, seconds)
 
     def _claim(self, feed: StreamFeed | TripletFeed, stack: ExitStack) -> None:
-        """Make the run folder this run's own, and lock it."""
+        """Create or recognise the run folder, lock it, and send the log there too."""
         request = self.request
         self.folder.claim(
             request.recipe,
@@ -180,13 +189,13 @@ class _Training:
         stack.enter_context(log_file(self.folder.path / "train.log"))
 
     def _restore(self, trainer: Trainer) -> int:
-        """Bring the trainer to the newest checkpoint; return its step."""
+        """Load the newest checkpoint into the trainer, if there is one; return its step."""
         previous = find_checkpoint(self.folder.path)
         first = trainer.restore(previous) if previous is not None else 0
         if self.processes.first:
             self.folder.cut_log(first)
             if first:
-                logger.info("going on after step {} of {}", first, trainer.total_steps)
+                logger.info("resuming after step {} of {}", first, trainer.total_steps)
         return first
 
     def _steps(
@@ -196,35 +205,36 @@ class _Training:
         stop: StopRequest,
         report: Callable[[StepResult], None],
     ) -> tuple[Path, StepResult]:
-        """Run the steps; return the last checkpoint and the last step."""
+        """Run the steps left; return the folder of the last checkpoint and the last step."""
         recipe, run = self.request.recipe, self.folder
         for result in trainer.steps(first):
-            last = result.step == trainer.total_steps
-            due = result.step % recipe.training.checkpoint_every_steps == 0
+            is_last = result.step == trainer.total_steps
+            is_due = result.step % recipe.training.checkpoint_every_steps == 0
             if self.processes.first:
                 report(result)
-            # A signal that comes after this is all processes' business at the next step.
-            wish = next(filter(None, self.processes.gather([stop.signal])), None)
-            if due or last or wish is not None:
+            # All processes must agree on whether to stop, and a signal may reach only one of them.
+            # A signal that arrives after this line is handled at the next step.
+            stop_signal = next(filter(None, self.processes.gather([stop.signal])), None)
+            if is_due or is_last or stop_signal is not None:
                 trainer.save(run.checkpoints, result.step)
-            if wish is not None and not last:
+            if stop_signal is not None and not is_last:
                 if not self.processes.first:
                     break
-                stop.signal = wish
+                stop.signal = stop_signal
                 what = f"{run.path} is saved at step {result.step}"
                 stop.check(what, self.request.resume_command)
         return run.checkpoints / checkpoint_name(result.step), result
 
 
 def _dry_run(request: TrainRequest, machine: Machine) -> TrainReport:
-    """Report what a training would do, after everything that can be checked before it."""
+    """Report what a training would do, after all checks that need no training."""
     model = build_model(request.recipe, check_device(machine.device))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = num_parameters(model)
     if not isinstance(request.recipe.data, EventWorldStreamData):
         dataset = recipe_dataset(request.recipe, request.base_dir, machine.cache_dir)
-        count = f"{len(dataset.splits[TRAIN])} triplets"
+        data = f"{len(dataset.splits[TRAIN])} triplets"
     else:
-        count = "a stream of triplets"
-    plan = f"would train {trained:,} of {total:,} parameters on {count} into {request.run_dir}"
-    return TrainReport(request.run_dir, None, 0, 0, None, 0.0, plan)
+        data = "a stream of triplets"
+    summary = f"would train {trained:,} of {total:,} parameters on {data} into {request.run_dir}"
+    return TrainReport(request.run_dir, None, 0, 0, None, 0.0, summary)

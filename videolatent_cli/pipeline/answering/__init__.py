@@ -1,1 +1,1 @@
-"""From a question and the features of a clip to an answer document."""
+"""Answer documents: from a question and the features of a clip to the answer and its evidence."""

@@ -1,4 +1,4 @@
-"""The answers of a batch on disk: appended one by one, found again after a kill."""
+"""File of answers of a batch: answers are appended, and an interrupted batch resumes from it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ if TYPE_CHECKING:
 
 
 class AnswerFile:
-    """JSON Lines of answers, one process at a time.
+    """JSON Lines file of answers, written by one process at a time.
 
-    A last line that a kill cut short is dropped, and with `retry_failed` every failed answer.
+    An incomplete last line, left by a kill, is dropped. With `retry_failed`, every failed answer is
+    dropped too.
+
+    Attributes:
+        done: Ids of the questions that have an answer in the file.
+        num_failed: Number of answers with the status `failed`.
 
     Raises:
-        DataError: Where the file holds something else.
-        IncompatibleError: Where an id was another question.
-        ResourceError: Where another process writes it.
+        DataError: If the file contains anything else.
+        IncompatibleError: If an id in the file belongs to another question.
+        ResourceError: If another process writes the file.
     """
 
     def __init__(
@@ -50,30 +55,31 @@ class AnswerFile:
         self._held.close()
 
     def _open(self) -> IO[str]:
-        """Read what is there, drop what must be asked again, and open the file to append."""
+        """Read the answers, drop those to ask again, and open the file for appending."""
         lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
         kept = []
         for number, line in enumerate(lines, start=1):
             if line.endswith(b"\n") and self._keep(number, line):
                 kept.append(line)
         if len(kept) < len(lines):
+            # Rewritten under another name and then renamed: a kill never loses kept answers.
             part = self.path.with_name(self.path.name + ".part")
             part.write_bytes(b"".join(kept))
             part.replace(self.path)
         return self.path.open("a", encoding="utf-8")
 
     def _keep(self, number: int, line: bytes) -> bool:
-        """Whether a line stays; count it if so."""
+        """Whether a line stays in the file; a line that stays is counted."""
         try:
             answer = Answer.model_validate_json(line)
         except ValidationError:
             raise DataError(
-                f"{self.path}:{number}: holds no answer of 'vl batch'; choose another -o"
+                f"{self.path}:{number}: is not an answer of 'vl batch'; choose another -o"
             ) from None
         question = self._questions.get(answer.id)
         if question is not None and question != answer.question:
             raise IncompatibleError(
-                f"{self.path}:{number}: '{answer.id}' answers '{answer.question}', the file of "
+                f"{self.path}:{number}: '{answer.id}' answers '{answer.question}', but the file of "
                 f"questions asks '{question}'; choose another -o"
             )
         if self._retry_failed and answer.status == "failed":
@@ -86,7 +92,7 @@ class AnswerFile:
         self.num_failed += answer.status == "failed"
 
     def append(self, answers: Iterable[Answer]) -> None:
-        """Write answers and hand them to the system."""
+        """Append answers, and flush them to the operating system."""
         for answer in answers:
             self._file.write(answer.model_dump_json(by_alias=True) + "\n")
             self._count(answer)

@@ -1,4 +1,7 @@
-"""Questions about clips, answered: the one way from a clip's features to answer documents."""
+"""Answer questions about clips: from a clip's features to answer documents.
+
+All commands that answer questions use this module.
+"""
 
 from __future__ import annotations
 
@@ -30,58 +33,66 @@ if TYPE_CHECKING:
     from videolatent_cli.pipeline.runs.trained_model import TrainedModel
     from videolatent_cli.video.clip import Clip
 
-_LEAST_CHANCE = 1e-30
-"""Below this a probability counts as this, so that its logarithm is finite."""
+_LEAST_PROBABILITY = 1e-30
+"""Lower bound of a probability before its logarithm is taken, so that the logarithm is finite."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question about a clip."""
+    """Question to ask about a clip."""
 
     id: str
     text: str
     choices: tuple[str, ...] = ()
+    """Possible answers; empty: the model writes its own answer."""
 
     @property
     def prompt(self) -> str:
-        """What the model reads."""
+        """Text that the model reads: the question, with its choices if there are any."""
         return with_options(self.text, self.choices) if self.choices else self.text
 
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """How answers are made."""
+    """Options of answering."""
 
     latents: LatentMode = "on"
+    """Latents to compute before the answer: `on`, `off`, or `markers` alone."""
     num_evidence: int = 2
+    """Maximum number of evidence moments per answer."""
     max_new_tokens: int = 32
+    """Maximum number of tokens per answer."""
 
 
 @dataclass(frozen=True)
 class LoadedClip:
-    """A pinned clip with its features, and what they took."""
+    """Pinned clip with its features, and the time to load them."""
 
     clip: Clip
     features: VideoFeatures
     cache_hit: bool
+    """Whether the features came from the cache."""
     seconds: dict[str, float]
+    """Time (s) by stage: `decode` and `features`."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer, and how much each frame group was looked at; None without a re-look."""
+    """Question that was answered: its answer document, and numbers to combine answers with."""
 
     answer: Answer
     weights: list[float] | None
+    """Re-look attention of each frame group; None if the model has no re-look."""
     log_likelihood: float
-    """Mean over the answer's tokens (nats); of choices, that of the chosen one among them."""
+    """Log-likelihood of the answer (nats): the mean over its tokens, or with choices the logarithm
+    of the chosen one's probability."""
 
 
 def load_clip(source: VideoSource, clip: Clip) -> LoadedClip:
-    """Return a clip's features, from the cache where it has them; new ones are kept there.
+    """Return a clip with its features, from the cache if possible; new features are cached.
 
     Raises:
-        VideoError: Where the video cannot be read.
+        VideoError: If the video cannot be read.
     """
     started = time.perf_counter()
     clip = clip.pinned()
@@ -97,20 +108,20 @@ def load_clip(source: VideoSource, clip: Clip) -> LoadedClip:
         try:
             with source.cache.writer() as writer:
                 writer.put(source.row(clip, frames))
-        except ResourceError as error:
-            logger.info("not kept in the cache: {}", error)
+        except ResourceError as error:  # the answer does not need the cache
+            logger.info("features are not cached: {}", error)
     return LoadedClip(clip, features, False, seconds)
 
 
 def load_cached(
     source: VideoSource, clips: Sequence[Clip], decoded: Mapping[Clip, float] | None = None
 ) -> list[LoadedClip]:
-    """Return clips whose features are all in the cache, read together.
+    """Return clips with their features, which must all be in the cache and are read together.
 
     Args:
-        source: Where from.
-        clips: Which ones, pinned.
-        decoded: Those that have just been put there, with the seconds that it took.
+        source: Video source with the cache.
+        clips: Pinned clips to load.
+        decoded: Clips that were encoded just before, with the time that each took (s).
     """
     decoded = decoded or {}
     started = time.perf_counter()
@@ -119,16 +130,16 @@ def load_cached(
     return [
         LoadedClip(
             clip,
-            found,
+            clip_features,
             clip not in decoded,
             {"decode": decoded.get(clip, 0.0), "features": share},
         )
-        for clip, found in zip(clips, features, strict=True)
+        for clip, clip_features in zip(clips, features, strict=True)
     ]
 
 
 class Answerer:
-    """Answers questions with one trained model; the questions of a clip share its prefix."""
+    """Trained model that answers questions; the questions of a clip share its prefill."""
 
     def __init__(self, trained: TrainedModel, options: AnswerOptions) -> None:
         self._trained = trained
@@ -136,47 +147,50 @@ class Answerer:
         self._prompter = Prompter(trained.model.backbone)
 
     def answer(self, clips: Sequence[tuple[LoadedClip, Sequence[Question]]]) -> list[Answered]:
-        """Return the answers of some clips' questions, in order, computed together.
+        """Return the answers to the questions of some clips, in order, computed as one batch.
 
-        The time of a step that questions share is divided among them.
+        The time of a stage that questions share is divided equally among them.
         """
         examples = [[Example(q.prompt, "") for q in questions] for _, questions in clips]
         batch = self._prompter.collate([loaded.features for loaded, _ in clips], examples)
         model = self._trained.model
-        out = generate(
+        generated = generate(
             model,
             batch.to(model.backbone.device),
             self._prompter.end_of_turn,
             latents=self._options.latents,
             max_new_tokens=self._options.max_new_tokens,
         )
-        rows = [(loaded, q, len(qs)) for loaded, qs in clips for q in qs]
+        # One row per question; loading a clip is shared by its questions, the rest by all rows.
+        rows = [(loaded, q, len(questions)) for loaded, questions in clips for q in questions]
         answered = []
-        for row, (loaded, question, sharing) in enumerate(rows):
-            seconds = {name: taken / sharing for name, taken in loaded.seconds.items()}
-            seconds |= {name: taken / len(rows) for name, taken in out.seconds.items()}
-            answered.append(self._document(out, row, loaded, question, seconds))
+        for row, (loaded, question, num_sharing) in enumerate(rows):
+            seconds = {stage: total / num_sharing for stage, total in loaded.seconds.items()}
+            seconds |= {stage: total / len(rows) for stage, total in generated.seconds.items()}
+            answered.append(self._answered(generated, row, loaded, question, seconds))
         return answered
 
-    def _document(
+    def _answered(
         self,
-        out: Generated,
+        generated: Generated,
         row: int,
         loaded: LoadedClip,
         question: Question,
         seconds: dict[str, float],
     ) -> Answered:
-        """Return the answer of one row."""
-        text, letter, chances = self._prompter.decode(out.token_ids[row]), None, None
-        likelihood = out.log_likelihoods[row]
+        """Return the answer to the question of one row."""
+        text, letter, by_letter = self._prompter.decode(generated.token_ids[row]), None, None
+        likelihood = generated.log_likelihoods[row]
         if question.choices:
-            scores = score_choices(self._trained.model, self._prompter, out, row, question.choices)
-            best = max(range(len(scores)), key=scores.__getitem__)
-            letters = [chr(ord("A") + index) for index in range(len(scores))]
+            probabilities = score_choices(
+                self._trained.model, self._prompter, generated, row, question.choices
+            )
+            best = max(range(len(probabilities)), key=probabilities.__getitem__)
+            letters = [chr(ord("A") + index) for index in range(len(probabilities))]
             text, letter = question.choices[best], letters[best]
-            chances = dict(zip(letters, scores, strict=True))
-            likelihood = math.log(max(scores[best], _LEAST_CHANCE))
-        weights = group_weights(out, loaded.features, row)
+            by_letter = dict(zip(letters, probabilities, strict=True))
+            likelihood = math.log(max(probabilities[best], _LEAST_PROBABILITY))
+        weights = group_weights(generated, loaded.features, row)
         count = self._options.num_evidence
         evidence = moments(loaded.clip, loaded.features, weights, count) if weights else []
         checkpoint = self._trained.checkpoint
@@ -185,13 +199,13 @@ class Answerer:
             question=question.text,
             answer=text,
             choice=letter,
-            choice_probs=chances,
+            choice_probs=by_letter,
             status="ok",
             evidence=evidence,
             sampling=SamplingDocument(
                 hash=checkpoint.sampling.hash, frames=len(loaded.features.pts_seconds)
             ),
-            latents=self._latents(thought=out.rollout is not None),
+            latents=self._latents(used=generated.rollout is not None),
             model=_model_document(self._trained),
             seed=checkpoint.recipe.training.seed,
             timing_seconds=seconds,
@@ -200,33 +214,35 @@ class Answerer:
         )
         return Answered(answer, weights, likelihood)
 
-    def _latents(self, *, thought: bool) -> LatentsDocument:
-        """Return how the model thought."""
+    def _latents(self, *, used: bool) -> LatentsDocument:
+        """Return the latents of an answer, as a document."""
         latent = self._trained.checkpoint.recipe.latent
-        if latent is None or not thought:
+        if latent is None or not used:
             return LatentsDocument(mode="off", blocks=0, per_block=0)
         blocks, per_block = latent.num_blocks, latent.latents_per_block
         return LatentsDocument(mode="on", blocks=blocks, per_block=per_block)
 
     def _warnings(self, text: str) -> list[str]:
-        """Return what the user should know before trusting an answer."""
-        found = []
+        """Return reasons not to trust an answer, each as a sentence."""
+        warnings = []
         unknown = self._prompter.unknown_words(text)
         if unknown:
             words = ", ".join(dict.fromkeys(unknown))
-            found.append(f"the model does not know these words: {words}; do not trust the answer")
+            warnings.append(
+                f"the model does not know these words: {words}; do not trust the answer"
+            )
         if self._trained.embedded_backbone:
-            found.append(
+            warnings.append(
                 "the embedded backbone has only ever seen EventWorld: small drawn objects that "
                 "move; for other videos train a real backbone (vl init --backbone ID)"
             )
-        return found
+        return warnings
 
 
 def unanswered(
     trained: TrainedModel, question: Question, status: Literal["not_found", "failed"], reason: str
 ) -> Answer:
-    """Return the document of a question without an answer."""
+    """Return the document of a question without an answer; its warning is the reason."""
     return Answer(
         id=question.id,
         question=question.text,
@@ -244,7 +260,7 @@ def unanswered(
 
 
 def _model_document(trained: TrainedModel) -> ModelDocument:
-    """Return which model answers."""
+    """Return the description of a model, as a document."""
     return ModelDocument(
         run=trained.name,
         checkpoint=trained.checkpoint.folder.name,

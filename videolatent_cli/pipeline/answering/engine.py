@@ -1,4 +1,4 @@
-"""The costly parts of a batch, encoding and answering: in this process, or on a Ray cluster."""
+"""Batch engines: encode clips and answer questions, in this process or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ if TYPE_CHECKING:
     from videolatent_cli.video.clip import Clip
 
 Pack = list[tuple[LoadedClip, list[Question]]]
-"""Clips with questions that are run together."""
+"""Clips, each with its questions, that are answered as one batch of the model."""
 
 
 class BatchEngine(Protocol):
-    """Encodes clips and answers questions."""
+    """Interface of an engine that encodes clips and answers questions."""
 
     def encode(self, clips: list[Clip]) -> Generator[tuple[Clip, object]]:
-        """Put clips into the cache; yield each, with a `VideoError` where it cannot be read."""
+        """Encode clips into the cache; yield each clip, with a `VideoError` if it is unreadable."""
 
     def answer(self, packs: Iterable[Pack]) -> Iterator[list[Answered]]:
-        """Yield the answers of each pack, in order."""
+        """Yield the answers to the questions of each pack, in order."""
 
 
 class LocalEngine:
-    """Does all in this process."""
+    """Engine that does all work in this process."""
 
     def __init__(self, trained: TrainedModel, source: VideoSource, options: AnswerOptions) -> None:
         self._source = source
         self._answerer = Answerer(trained, options)
 
     def encode(self, clips: list[Clip]) -> Generator[tuple[Clip, object]]:
-        """Put clips into the cache."""
+        """Encode clips into the cache; yield each with its frames or error."""
         return encode_clips(self._source, clips)
 
     def answer(self, packs: Iterable[Pack]) -> Iterator[list[Answered]]:
-        """Yield the answers of each pack."""
+        """Yield the answers to the questions of each pack, in order."""
         return map(self._answerer.answer, packs)
 
 
 class RayEngine:
-    """Lets workers do it; this process keeps the cache."""
+    """Engine that works on Ray workers; only this process writes the cache."""
 
     def __init__(self, pool: RayPool, source: VideoSource) -> None:
         self._pool = pool
         self._source = source
 
     def encode(self, clips: list[Clip]) -> Generator[tuple[Clip, object]]:
-        """Put clips into the cache."""
+        """Encode clips into the cache; yield each with its cache row or error."""
         assert self._source.cache is not None
         with self._source.cache.writer() as writer:
             for clip, row in zip(clips, self._pool.map("encode", clips), strict=True):
@@ -71,12 +71,12 @@ class RayEngine:
                 yield clip, row
 
     def answer(self, packs: Iterable[Pack]) -> Iterator[list[Answered]]:
-        """Yield the answers of each pack."""
+        """Yield the answers to the questions of each pack, in order."""
         return self._pool.map("answer", packs)
 
 
 class BatchWork:
-    """What a worker does."""
+    """Work of one Ray worker, which holds its own copy of the model."""
 
     def __init__(self, name: str, fingerprint: str, device: str, options: AnswerOptions) -> None:
         trained = open_worker_model(name, fingerprint, device)
@@ -84,14 +84,14 @@ class BatchWork:
         self._answerer = Answerer(trained, options)
 
     def encode(self, clip: Clip) -> CachedVideo | VideoError:
-        """Return a clip as a row of the cache, or what is wrong with it."""
+        """Return a clip as a row of the cache, or the error if it is unreadable."""
         try:
             return self._source.row(clip, self._source.decode(clip))
         except VideoError as error:
             return error
 
     def answer(self, pack: Pack) -> list[Answered]:
-        """Return the answers of a pack."""
+        """Return the answers to the questions of a pack."""
         return self._answerer.answer(pack)
 
 
@@ -103,7 +103,15 @@ def open_engine(
     device: str,
     workers: int | None,
 ) -> Iterator[BatchEngine]:
-    """Yield what does the work: as many Ray workers, or this process where that is None."""
+    """Yield the engine of a batch.
+
+    Args:
+        trained: Model that answers.
+        source: Video source with the cache.
+        options: Options of answering.
+        device: Torch device of each worker.
+        workers: Number of Ray workers; None: this process does the work.
+    """
     if workers is None:
         yield LocalEngine(trained, source, options)
         return

@@ -1,4 +1,4 @@
-"""The moments that an answer rests on, and how they are shown."""
+"""Evidence of an answer: the moments with the highest re-look attention, as clips and sheets."""
 
 from __future__ import annotations
 
@@ -24,25 +24,36 @@ if TYPE_CHECKING:
     from videolatent_cli.video.clip import Clip
 
 _SHEET_PIXELS = 240 * 240
-"""Pixels of a frame on a contact sheet."""
+"""Maximum number of pixels of a frame on a contact sheet."""
 
 
-def group_weights(out: Generated, features: VideoFeatures, row: int = 0) -> list[float] | None:
-    """Return how much the latents looked at each frame group; None without a re-look.
+def group_weights(
+    generated: Generated, features: VideoFeatures, row: int = 0
+) -> list[float] | None:
+    """Return the re-look attention of each frame group; None if the latents had no re-look.
 
     Choice: the re-look attention averaged over heads, latents and blocks; it sums to 1.
     """
-    if out.rollout is None or out.rollout.attention is None:
+    if generated.rollout is None or generated.rollout.attention is None:
         return None
-    looked: list[float] = out.rollout.attention[row].mean(0)[: features.grid[0]].tolist()
-    return looked
+    # (latent, group) -> (group,), without the padding up to the longest video of the batch
+    attention = generated.rollout.attention[row].mean(0)[: features.grid[0]]
+    weights: list[float] = attention.tolist()
+    return weights
 
 
 def moments(
     clip: Clip, features: VideoFeatures, weights: Sequence[float], count: int
 ) -> list[Evidence]:
-    """Return the moments of a pinned clip that were looked at most, in order of time."""
-    best = sorted(range(len(weights)), key=lambda g: -weights[g])[:count]
+    """Return the moments of a pinned clip with the highest attention, in order of time.
+
+    Args:
+        clip: The clip.
+        features: Features of the clip, with the times of its frames.
+        weights: Re-look attention of each frame group.
+        count: Maximum number of moments; each is one frame group.
+    """
+    best = sorted(range(len(weights)), key=lambda group: -weights[group])[:count]
     return [
         Evidence(
             video=printable(clip.path),
@@ -59,17 +70,17 @@ def moments(
 
 
 def _group_times(features: VideoFeatures, group: int) -> list[float]:
-    """Return the times of the frames of a group (s)."""
-    size = -(-len(features.pts_seconds) // features.grid[0])
+    """Return the times of a group's frames (s)."""
+    size = -(-len(features.pts_seconds) // features.grid[0])  # frames per group, rounded up
     times = features.pts_seconds[group * size : (group + 1) * size]
-    return [round(float(t), 6) for t in times]
+    return [round(float(time), 6) for time in times]
 
 
 def cut_evidence(answer: Answer, folder: Path) -> list[Path]:
-    """Cut each moment of evidence out of its video and return the files.
+    """Cut each moment of evidence out of its video into a folder, and return the files.
 
     Raises:
-        VideoError: Where a video cannot be cut, or is another than the one that was asked.
+        VideoError: If a video cannot be cut, or has changed since the question was asked.
     """
     files = []
     for moment in answer.evidence:
@@ -88,27 +99,32 @@ def evidence_sheet(
     weights: Sequence[float],
     evidence: Sequence[Evidence] = (),
 ) -> Image.Image:
-    """Return the contact sheet of a clip, from the file, at a size that people can look at.
+    """Return the contact sheet of a clip, decoded again from the file at a readable size.
 
     Args:
-        trained: Whose sampling contract chooses the frames.
+        trained: Model with the sampling contract that chooses the frames.
         clip: The clip.
-        title: One or more lines.
-        weights: One a frame group; may be empty.
+        title: Text above the frames, of one or more lines.
+        weights: Re-look attention of each frame group, shown as bars; may be empty.
         evidence: Moments to mark.
 
     Raises:
-        VideoError: Where the file cannot be read, or no longer holds the content that is meant.
+        VideoError: If the file cannot be read, or its content has changed.
     """
     check_content(clip.path, clip.content_id)
+    # The same times as the model's frames, but another size: models may see tiny frames.
     spec = replace(
         trained.checkpoint.sampling, min_pixels=_SHEET_PIXELS // 2, max_pixels=_SHEET_PIXELS
     )
     frames = decode_frames(clip.path, spec, clip.window)
-    times = [round(float(t), 6) for t in frames.pts_seconds]
-    marked = [i for i, t in enumerate(times) if any(t in e.frames_seconds for e in evidence)]
-    by_frame: list[float] = []
+    times = [round(float(time), 6) for time in frames.pts_seconds]
+    marked = [
+        index
+        for index, time in enumerate(times)
+        if any(time in moment.frames_seconds for moment in evidence)
+    ]
+    frame_weights: list[float] = []
     if weights:
-        size = -(-len(times) // len(weights))
-        by_frame = [weights[index // size] for index in range(len(times))]
-    return contact_sheet(frames, title, by_frame, marked)
+        size = -(-len(times) // len(weights))  # frames per group, rounded up
+        frame_weights = [weights[index // size] for index in range(len(times))]
+    return contact_sheet(frames, title, frame_weights, marked)

@@ -1,4 +1,4 @@
-"""The page of a file of answers: each with the frame it rests on most."""
+"""HTML page of a file of answers, each with the frame that received the most attention."""
 
 from __future__ import annotations
 
@@ -20,37 +20,40 @@ if TYPE_CHECKING:
 
 
 def write_answer_page(answers: Path, page: Path, progress: Progress = silent) -> None:
-    """Write the page of a file that `vl batch` made; failed answers come first.
+    """Write the page of a file that `vl batch` wrote; failed answers come first.
 
-    A frame that cannot be decoded any more is left out with a warning.
+    A frame that can no longer be decoded is omitted with a warning.
     """
+    # Not splitlines(): JSON strings may contain other line separators than "\n".
     lines = answers.read_text(encoding="utf-8").split("\n")
-    found = [Answer.model_validate_json(line) for line in lines if line]
-    common = _common_warnings(found)
+    parsed = [Answer.model_validate_json(line) for line in lines if line]
+    common = _common_warnings(parsed)
     cards = []
-    for done, answer in enumerate(sorted(found, key=lambda a: a.status == "ok"), start=1):
+    for done, answer in enumerate(sorted(parsed, key=lambda a: a.status == "ok"), start=1):
         cards.append(_card(answer, [w for w in answer.warnings if w not in common]))
-        progress("report", done, len(found))
+        progress("report", done, len(parsed))
     notes = [Text(warning, note=True) for warning in common]
-    write_page(page, f"Answers of {answers.name}", [_summary(found), *notes, Cards(cards)])
+    write_page(page, f"Answers of {answers.name}", [_summary(parsed), *notes, Cards(cards)])
 
 
 def _common_warnings(answers: Sequence[Answer]) -> list[str]:
-    """Return the warnings of every answer that there is: they are said once."""
-    given = [answer.warnings for answer in answers if answer.status == "ok"]
-    return [w for w in given[0] if all(w in warnings for warnings in given)] if given else []
+    """Return the warnings that all successful answers share, to show them only once."""
+    by_answer = [answer.warnings for answer in answers if answer.status == "ok"]
+    if not by_answer:
+        return []
+    return [w for w in by_answer[0] if all(w in warnings for warnings in by_answer)]
 
 
 def _summary(answers: Sequence[Answer]) -> Table:
-    """Return how many answers there are of each kind, by whom."""
-    states = [answer.status for answer in answers]
-    rows = [[state, str(states.count(state))] for state in ("ok", "not_found", "failed")]
+    """Return a table of the number of answers by status, and of the models that gave them."""
+    statuses = [answer.status for answer in answers]
+    rows = [[status, str(statuses.count(status))] for status in ("ok", "not_found", "failed")]
     models = sorted({f"{a.model.run} {a.model.checkpoint}" for a in answers})
     return Table(("answers", str(len(answers))), [*rows, ["answered by", ", ".join(models)]])
 
 
 def _card(answer: Answer, warnings: Sequence[str]) -> Card:
-    """Return one answer with the moment that it rests on most."""
+    """Return the card of one answer, with the evidence moment of the highest attention."""
     lines = [answer.question, f"{answer.id}: {answer.status}", *warnings]
     if not answer.evidence:
         return Card(answer.answer or answer.status, lines)
@@ -63,10 +66,10 @@ def _card(answer: Answer, warnings: Sequence[str]) -> Card:
 
 
 def _picture(moment: Evidence) -> Picture | None:
-    """Return the frame of a moment; None, with a warning, where the file has gone."""
+    """Return the frame of a moment; None, with a warning, if it can no longer be decoded."""
     try:
         data = moment_thumbnail(Path(moment.video), moment.start_seconds, moment.end_seconds)
     except VideoError as error:
-        logger.warning("no picture: {}", error)
+        logger.warning("no picture of the evidence: {}", error)
         return None
     return Picture(data, f"{moment.video} at {moment.start_seconds:.2f} s", "image/jpeg")

@@ -1,1 +1,1 @@
-"""Run folders, and the trained models that they hold."""
+"""Run folders and the trained models that they contain."""

@@ -1,4 +1,4 @@
-"""Starting several processes of one training on this machine."""
+"""Launcher of several processes of one training on this machine."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def launch(arguments: list[str], num_processes: int, training: Training) -> int:
     """Run `vl ARGUMENTS` in several processes, as torchrun does; return the exit code.
 
-    When one process fails, the others are stopped and its exit code is returned.
+    If one process fails, the others are stopped and its exit code is returned.
 
     Raises:
-        RecipeError: Where the micro batches of a step cannot be shared out evenly.
+        RecipeError: If the micro batches of a step cannot be divided evenly among the processes.
     """
     Processes(count=num_processes).share(training.gradient_accumulation_steps)
-    # A process that fails says why itself.
+    # A process that fails prints its own error; torch would add a long report about it.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
@@ -41,6 +41,6 @@ def launch(arguments: list[str], num_processes: int, training: Training) -> int:
         elastic_launch(config, sys.executable)("-m", "videolatent_cli", *arguments)
     except ChildFailedError as error:
         return error.get_first_failure()[1].exitcode
-    except SignalException as stop:
+    except SignalException as stop:  # the launcher passed a signal on; the processes save first
         return 130 if stop.sigval == signal.SIGINT else 75
     return 0

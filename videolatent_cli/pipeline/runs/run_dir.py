@@ -1,4 +1,4 @@
-"""The folder of a run: recipe, provenance, log and checkpoints."""
+"""Run folders: recipe, provenance, log and checkpoints of a training."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from videolatent_cli.training.loop import StepResult
 
 RUNS = Path("runs")
+"""Default parent folder of run folders."""
 _RECIPE, _RESOLVED, _PROVENANCE, _LOG = (
     "recipe.yaml",
     "resolved.json",
@@ -36,25 +37,25 @@ _RECIPE, _RESOLVED, _PROVENANCE, _LOG = (
 
 
 def cache_folder(flag: Path | None = None) -> Path:
-    """Return the folder of caches: the flag, else `VL_CACHE`, else `cache`."""
+    """Return the folder of caches: the flag's, or that of `VL_CACHE`, or `cache`."""
     return flag or Path(os.environ.get("VL_CACHE", "cache"))
 
 
 class RunDir:
-    """One run on disk."""
+    """Folder of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
     def name(self) -> str:
-        """A name that no other run has, here or elsewhere, once the folder is claimed."""
-        about = (self.path / _PROVENANCE).read_text(encoding="utf-8")
-        return f"{self.path.name}-{digest(about)}"
+        """Unique name of the run, on any machine; the folder must be claimed."""
+        text = (self.path / _PROVENANCE).read_text(encoding="utf-8")
+        return f"{self.path.name}-{digest(text)}"
 
     @property
     def log_path(self) -> Path:
-        """One JSON line a step."""
+        """File of the log, with one JSON line per step."""
         return self.path / _LOG
 
     @property
@@ -64,17 +65,17 @@ class RunDir:
 
     @property
     def base_dir(self) -> Path:
-        """Folder that the recipe's data paths are relative to; here for the embedded model."""
+        """Folder that the recipe's data paths are relative to; the working folder if unknown."""
         path = self.path / _PROVENANCE
         if not path.exists():
             return Path()
         return Path(json.loads(path.read_text(encoding="utf-8"))["base_dir"])
 
     def is_known(self, recipe: Recipe) -> bool:
-        """Whether the folder is a run of this recipe; False where there is none yet.
+        """Whether the folder is a run of this recipe; False if it is no run yet.
 
         Raises:
-            UsageError: Where it holds another recipe.
+            UsageError: If it is a run of another recipe.
         """
         stored = self.path / _RESOLVED
         if not stored.exists():
@@ -89,18 +90,18 @@ class RunDir:
     def claim(
         self, recipe: Recipe, source: str, overrides: list[str], data: str, base_dir: Path
     ) -> None:
-        """Make the folder for a recipe and its data, or recognise them.
+        """Create the folder for a recipe and its data, or check that it belongs to them.
 
         Args:
-            recipe: What is trained.
+            recipe: Recipe to train.
             source: Text of the recipe file.
-            overrides: Values that replaced the file's.
+            overrides: Values that override the file's.
             data: Fingerprint of the training data.
             base_dir: Folder that data paths are relative to.
 
         Raises:
-            UsageError: Where the folder holds another recipe.
-            IncompatibleError: Where the training data have changed.
+            UsageError: If the folder is a run of another recipe.
+            IncompatibleError: If the training data have changed since the run started.
         """
         if self.is_known(recipe):
             path = self.path / _PROVENANCE
@@ -113,22 +114,23 @@ class RunDir:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / _RECIPE).write_text(source, encoding="utf-8")
-        about = provenance(recipe, overrides, data) | {"base_dir": str(base_dir.resolve())}
-        write_json(self.path / _PROVENANCE, about)
+        origin = provenance(recipe, overrides, data) | {"base_dir": str(base_dir.resolve())}
+        write_json(self.path / _PROVENANCE, origin)
+        # Last: a folder without this file is no run, so a kill before it leaves nothing half done.
         document = {"schema": "vl.recipe/1", "recipe_hash": recipe_hash(recipe)}
         write_json(self.path / _RESOLVED, {**document, "recipe": resolved(recipe)})
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep a second training out.
+        """Return a lock that keeps other trainings out of the folder.
 
         Raises:
-            ResourceError: Where another process trains here.
+            ResourceError: If another process trains this run.
         """
         refusal = f"{self.path}: another process trains this run; wait for it, or use --run-dir"
         return locked(self.path / ".lock", refusal)
 
     def cut_log(self, step: int) -> None:
-        """Drop log lines after a step, so that a resumed run continues the same curve."""
+        """Remove the log lines after a step, so that a resumed run continues the same curve."""
         lines = [line for line in self.read_log() if line["step"] <= step]
         part = self.log_path.with_suffix(".part")
         part.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
@@ -140,7 +142,7 @@ class RunDir:
             file.write(json.dumps(asdict(result)) + "\n")
 
     def read_log(self) -> Iterator[dict[str, Any]]:
-        """Yield the steps of the log; a last line cut short by a kill is left out."""
+        """Yield the steps of the log; an incomplete last line, left by a kill, is skipped."""
         if self.log_path.exists():
             for line in self.log_path.read_text(encoding="utf-8").splitlines():
                 if line.endswith("}"):
@@ -148,27 +150,27 @@ class RunDir:
 
 
 def run_summaries(root: Path = RUNS) -> list[dict[str, Any]]:
-    """Return name, recipe hash and progress of each run, newest last."""
+    """Return name, recipe hash and progress of each run, the newest last."""
     folders = sorted(root.glob(f"*/{_RESOLVED}"), key=lambda path: path.stat().st_mtime)
     return [run_details(path.parent)["summary"] for path in folders]
 
 
 def run_details(path: Path) -> dict[str, Any]:
-    """Return everything about a run as the JSON document `vl.run/1`.
+    """Return recipe, provenance and progress of a run as the JSON document `vl.run/1`.
 
     Raises:
-        SetupError: Where the folder is no run.
+        SetupError: If the folder is not a run.
     """
     if not (path / _RESOLVED).exists():
         raise SetupError(f"{path}: is not a run folder; 'vl runs ls' lists them")
     stored = json.loads((path / _RESOLVED).read_text(encoding="utf-8"))
     steps = sorted((path / "checkpoints").glob("step-*[0-9]/checkpoint.json"))
-    about = json.loads(steps[-1].read_text(encoding="utf-8")) if steps else {}
+    newest = json.loads(steps[-1].read_text(encoding="utf-8")) if steps else {}
     summary = {
         "run": str(path),
         "recipe_hash": stored["recipe_hash"],
-        "step": about.get("step", 0),
-        "total_steps": about.get("total_steps", 0),
+        "step": newest.get("step", 0),
+        "total_steps": newest.get("total_steps", 0),
     }
     provenance_document = json.loads((path / _PROVENANCE).read_text(encoding="utf-8"))
     last = list(RunDir(path).read_log())[-1:]
@@ -182,6 +184,8 @@ def run_details(path: Path) -> dict[str, Any]:
 
 
 def newest_run(root: Path = RUNS) -> Path | None:
-    """Return the run folder whose checkpoint is newest, None where there is none."""
-    folders = list(root.glob("*/checkpoints/step-*[0-9]"))
-    return max(folders, key=lambda f: f.stat().st_mtime).parents[1] if folders else None
+    """Return the run folder with the newest checkpoint; None if no run has one."""
+    checkpoints = list(root.glob("*/checkpoints/step-*[0-9]"))
+    if not checkpoints:
+        return None
+    return max(checkpoints, key=lambda folder: folder.stat().st_mtime).parents[1]

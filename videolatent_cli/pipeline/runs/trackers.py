@@ -1,4 +1,4 @@
-"""Curves of a training in TensorBoard, Weights & Biases or trackio, beside the run's own log."""
+"""Trackers that show a training's curves: TensorBoard, Weights & Biases and trackio."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from videolatent_cli.training.loop import StepResult
 
 _PROJECT = "videolatent"
+"""Name of the project that runs appear in."""
 
 
 def _tensorboard(run: RunDir, first_step: int) -> GeneralTracker:
@@ -25,7 +26,7 @@ def _tensorboard(run: RunDir, first_step: int) -> GeneralTracker:
 
 
 def _wandb(run: RunDir, first_step: int) -> GeneralTracker:
-    del first_step  # it goes on after the last step that it has
+    del first_step  # the service keeps its own steps and continues after them
     return WandBTracker(_PROJECT, name=run.name, id=run.name, dir=run.path, resume="allow")
 
 
@@ -38,11 +39,11 @@ _MAKERS = {"tensorboard": _tensorboard, "wandb": _wandb, "trackio": _trackio}
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Look whether trackers can be used, before anything expensive is done.
+    """Check that trackers can be used, before anything expensive is done.
 
     Raises:
         UsageError: For an unknown name.
-        SetupError: For one whose package is missing.
+        SetupError: If the package of a tracker is missing.
     """
     for name in names:
         if name not in _MAKERS:
@@ -55,19 +56,19 @@ def check_trackers(names: Sequence[str]) -> None:
 def open_trackers(
     names: Sequence[str], run: RunDir, first_step: int
 ) -> Iterator[Callable[[StepResult], None]]:
-    """Yield what hands a step to all trackers; they are closed at the end.
+    """Yield a function that sends a step to all trackers; close the trackers at the end.
 
     Args:
-        names: Which.
-        run: Run folder, claimed; its name is the run's name there.
-        first_step: Steps done before; TensorBoard then drops what it has of later ones.
+        names: Names of the trackers.
+        run: Run folder, claimed; its unique name is the run's name in the tracker.
+        first_step: Number of steps done before; TensorBoard drops its records of later steps.
     """
     with ExitStack() as stack:
         trackers = [_MAKERS[name](run, first_step) for name in names]
         if trackers:
-            PartialState()  # accelerate's trackers write a log that asks for it
+            PartialState()  # the logger of accelerate's trackers requires it
         for tracker in trackers:
-            tracker.main_process_only = False  # only the first process has any
+            tracker.main_process_only = False  # only the first process opens trackers anyway
             tracker.start()
             stack.callback(tracker.finish)
 
@@ -79,7 +80,7 @@ def open_trackers(
 
 
 def values_of(result: StepResult) -> dict[str, float]:
-    """Return a step as flat curves."""
+    """Return the values of a step by the name of their curve."""
     return {
         "loss": result.loss,
         **{f"loss/{name}": value for name, value in result.parts.items()},

@@ -1,4 +1,4 @@
-"""Which trained model a command uses, and its videos."""
+"""Trained models: the choice of the model that a command uses, and its video source."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from videolatent_cli.store import FeatureCache
 
 EMBEDDED = TINY_FOLDER.parent / "tiny_answers"
-"""The embedded backbone after training on questions: what answers where no run is at hand."""
+"""Folder of the embedded model: the embedded backbone, trained to answer EventWorld questions.
+Commands use it if there is no run."""
 EMBEDDED_NAME = "embedded"
+"""Name of the embedded model in reports and answers."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model that can answer, and where it comes from."""
+    """Model that can answer questions, with the checkpoint that it was loaded from."""
 
     model: VideoLatent
     checkpoint: Checkpoint
@@ -35,13 +37,18 @@ class TrainedModel:
 
     @property
     def embedded_backbone(self) -> bool:
-        """Whether it knows only what the embedded backbone can know."""
+        """Whether the model is built on the embedded backbone, which knows only EventWorld."""
         return self.checkpoint.recipe.backbone.model == "tiny"
 
     def source(
         self, cache: FeatureCache | None = None, visible: Visible | None = None
     ) -> VideoSource:
-        """Return the source of videos under this model's contract; `seen` replaces the recipe's."""
+        """Return a video source with this model's sampling contract.
+
+        Args:
+            cache: Cache to read from and write to; None: no cache.
+            visible: Part of each video that the model may see; None: as in the recipe.
+        """
         recipe = self.checkpoint.recipe
         return VideoSource(
             self.model.backbone,
@@ -54,10 +61,13 @@ class TrainedModel:
 
 
 def find_model(run: Path | None) -> tuple[Checkpoint, str]:
-    """Return the checkpoint to use: of a run, else the newest run's, else the embedded one.
+    """Return the checkpoint to use, and the name of its model.
+
+    It is the newest checkpoint of `run`. If `run` is None, it is that of the newest run, or the
+    embedded model's if there is no run.
 
     Raises:
-        SetupError: Where the run has no checkpoint.
+        SetupError: If the run has no checkpoint.
     """
     folder = run or newest_run()
     if folder is None:
@@ -71,33 +81,40 @@ def find_model(run: Path | None) -> tuple[Checkpoint, str]:
 
 
 def open_model(run: Path | None, device: str = "auto") -> TrainedModel:
-    """Return a trained model, its sampling contract checked.
+    """Return the model of a run (see `find_model`), after checking its sampling contract.
 
     Raises:
-        IncompatibleError: Where this version would sample videos differently.
+        SetupError: If the run has no checkpoint.
+        IncompatibleError: If this version of the program would sample videos differently.
     """
     checkpoint, name = find_model(run)
     model = restore_model(checkpoint, check_device(device))
-    now = sampling_of(checkpoint.recipe, model)
-    if now != checkpoint.sampling:
+    current = sampling_of(checkpoint.recipe, model)
+    if current != checkpoint.sampling:
         raise IncompatibleError(
             f"{checkpoint.folder}: was trained with sampling {checkpoint.sampling.hash}, this "
-            f"version samples with {now.hash} ({checkpoint.sampling.difference(now)}); train again"
+            f"version samples with {current.hash} ({checkpoint.sampling.difference(current)}); "
+            "train again"
         )
     return TrainedModel(model, checkpoint, name)
 
 
 def open_worker_model(name: str, fingerprint: str, device: str) -> TrainedModel:
-    """Return the model that another process calls by a name, if it makes the same features here.
+    """Return, in a worker, the model that the main process knows by a name.
+
+    Args:
+        name: Run folder, or `EMBEDDED_NAME`.
+        fingerprint: Fingerprint of the main process's features; the worker's must be equal.
+        device: Torch device.
 
     Raises:
-        IncompatibleError: Where this machine computes with another type of number.
+        IncompatibleError: If the features would differ, for instance in their type of number.
     """
     trained = open_model(EMBEDDED if name == EMBEDDED_NAME else Path(name), device)
-    found = trained.source().fingerprint
-    if found != fingerprint:
+    own = trained.source().fingerprint
+    if own != fingerprint:
         raise IncompatibleError(
-            f"{name}: a worker would make other features than are wanted ({found}, not "
-            f"{fingerprint}); give --device, or backbone.dtype in the recipe of the run"
+            f"{name}: a worker would compute other features than the main process (fingerprint "
+            f"{own}, not {fingerprint}); set --device, or backbone.dtype in the run's recipe"
         )
     return replace(trained, name=name)
