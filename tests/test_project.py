@@ -65,7 +65,7 @@ def test_changelog_has_an_unreleased_section() -> None:
 def test_reference_page_is_fresh() -> None:
     from videolatent_cli.recipe.reference import reference_page
 
-    page = (ROOT / "docs" / "recipe_reference.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8")
     assert page.strip() == reference_page().strip()
 
 

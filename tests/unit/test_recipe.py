@@ -220,7 +220,7 @@ def test_schema_and_reference_come_from_the_docstrings() -> None:
     page = reference_page()
     for name in Recipe.model_fields:
         assert name in page
-    assert "`num_blocks` (integer, default `2`)" in reference_page("latent")
+    assert "`latent.num_blocks` (integer ≥ 0 and ≤ 16, default `2`)" in reference_page("latent")
     assert "`loss.diversity_weight`" in reference_page("loss.diversity_weight")
     with pytest.raises(UsageError, match=r"no key 'loss.x'; at 'x' choose of: .*alignment_weight"):
         schema_of("loss.x")
