@@ -19,10 +19,10 @@ _INTRODUCTION = """\
 Every JSON document that `vl` prints or stores. Each document is one JSON object with a field
 `schema`: its name and version, such as `vl.answer/1`.
 
-Commands print one document with `--json`. Field paths below are spelled as for
-[jq](https://jqlang.org): `[]` is each item of a list, and `.*` is each key of an object. A field
-that is not always there is marked "may be missing". `make docs` generates this page from
-`docs_build/documents/`, and tests validate real documents against it."""
+Commands print one document with `--json`. In the field paths below, `[]` is each item of a list and
+`*` is each key of an object. A field that is not always there is marked "may be missing".
+`make docs` generates this page from `docs_build/documents/`; tests validate real documents against
+it."""
 _NAMES: dict[Any, str] = {
     str: "text",
     int: "integer",
