@@ -113,7 +113,11 @@ def cli_page() -> str:
     for name, command in root.commands.items():
         panel = panels.setdefault(str(command.rich_help_panel), [])
         panel += _command_blocks(f"vl {name}", command, level=3)
-    blocks = [_INTRODUCTION, "## Global options", _shell(["vl [OPTIONS] COMMAND [ARGS]..."])]
+    blocks = [
+        _INTRODUCTION,
+        "## Global options",
+        _block("text", ["vl [OPTIONS] COMMAND [ARGS]..."]),
+    ]
     blocks += _parameter_blocks(_parameters(root))
     for title, panel in panels.items():
         blocks += [f"## {title}", *panel]
@@ -139,17 +143,18 @@ def _command_blocks(name: str, command: Command, level: int) -> Iterator[str]:
         return
     parameters = _parameters(command)
     arguments = [parameter.usage for parameter in parameters if not parameter.is_option]
-    yield _shell([" ".join([name, "[OPTIONS]", *arguments])])
+    yield _block("text", [" ".join([name, "[OPTIONS]", *arguments])])
     yield from _parameter_blocks(parameters)
     examples = [text.partition(":")[2] for text in paragraphs if text.startswith("Example")]
     if examples:
         yield "Example:"
-        yield _shell(line.strip() for text in examples for line in text.strip().splitlines())
+        lines = [line.strip() for text in examples for line in text.strip().splitlines()]
+        yield _block("sh", lines)
 
 
-def _shell(lines: Iterator[str] | list[str]) -> str:
+def _block(language: str, lines: list[str]) -> str:
     """Return command lines as a block of code."""
-    return "\n".join(["```sh", *lines, "```"])
+    return "\n".join([f"```{language}", *lines, "```"])
 
 
 def _parameters(command: Command) -> list[Parameter]:
