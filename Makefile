@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 # Byte code is made where it is imported: most modules of most packages never are.
 PIP := $(BIN)/pip install -q --disable-pip-version-check --no-compile
 PYTEST_ARGS ?=
+DOCS_ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types oldest processors wheel bench docs clean
 
@@ -22,6 +23,10 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) -e '.[docs]'
 	touch $@
 
 demo: $(VENV)/.installed ## the whole job once: render, cache, train, evaluate, ask
@@ -59,8 +64,9 @@ bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results.md
 	$(PIP) -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.installed ## the recipe reference, from the schema
-	$(BIN)/vl schema --format md > docs/recipe_reference.md
+docs: $(VENV)/.installed-docs ## the reference pages, then the site; DOCS_ARGS=--check writes no page
+	$(BIN)/python -m docs_build $(DOCS_ARGS)
+	$(BIN)/zensical build --strict --clean
 
 clean: ## remove the environment and everything that was generated
-	rm -rf $(VENV) build dist demo runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist demo runs site .cache .pytest_cache .mypy_cache .ruff_cache

@@ -194,7 +194,7 @@ def test_shipped_recipes_load_and_have_a_header(name: str) -> None:
 
 def test_there_are_enough_shipped_recipes_and_unknown_ones_are_named() -> None:
     assert {"quickstart", "quickstart_sft", "tiny_backbone"} <= shipped_recipes().keys()
-    with pytest.raises(UsageError, match=r"unknown name, got 'nope'; choose one of: .*quickstart"):
+    with pytest.raises(UsageError, match=r"unknown name, got 'nope'; choose from: .*quickstart"):
         shipped_recipe("nope")
 
 
@@ -232,13 +232,13 @@ def test_schema_and_reference_come_from_the_docstrings() -> None:
     page = reference_page()
     for name in Recipe.model_fields:
         assert name in page
-    assert "`num_blocks` (integer, default `2`)" in reference_page("latent")
+    assert "`latent.num_blocks` (integer ≥ 0 and ≤ 16, default `2`)" in reference_page("latent")
     assert "`loss.diversity_weight`" in reference_page("loss.diversity_weight")
     with pytest.raises(
-        UsageError, match=r"no key 'loss.x'; at 'x' choose one of: .*alignment_weight"
+        UsageError, match=r"no key 'loss.x'; at 'x' choose from: .*alignment_weight"
     ):
         schema_of("loss.x")
-    with pytest.raises(UsageError, match="no key 'lss'; choose one of"):
+    with pytest.raises(UsageError, match="no key 'lss'; choose from"):
         reference_page("lss")
 
 
