@@ -172,10 +172,9 @@ def run() -> str:
         "## Released models\n\n**Estimates:** neither weights nor a GPU were available. Memory "
         "(GB) follows the rule of `vl plan`, in bfloat16 on a CPU. It is the sum of the weights "
         "and of what a training step allocates, extrapolated from two random layers of published "
-        "shapes. The input is 16 "
-        "frames of a 16:9 video, as cached features of zeros, and a question of about 100 tokens. "
-        "Time is arithmetic: six operations per decoder weight and position, at 40 % of an H100's "
-        "989 TFLOP/s. `python -m benchmarks released`\n\n"
+        "shapes. The input is 16 frames of a 16:9 video, as cached features of zeros, and a "
+        "question of about 100 tokens. Time is arithmetic: six operations per decoder weight and "
+        "position, at 40 % of an H100's 989 TFLOP/s. `python -m benchmarks released`\n\n"
         + table(
             [
                 "recipe",
