@@ -60,7 +60,7 @@ wheel: $(VENV)/.installed-dev ## build the wheel, install it into a fresh enviro
 	$(VENV)/wheel/bin/pip install -q --disable-pip-version-check --no-compile dist/*.whl
 	$(VENV)/wheel/bin/python tests/wheel.py $(VENV)/wheel/bin/vl
 
-bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results.md
+bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results
 	$(PIP) -e '.[bench]'
 	$(BIN)/python -m benchmarks
 

@@ -41,7 +41,7 @@ _BINS = 8
 HEAP_OVERHEAD = 1.45
 """Factor from the estimated tensor memory of a step to the memory that a CPU process takes for it.
 
-Choice: the CPU allocator does not return all freed memory between operations (docs/results.md,
+Choice: the CPU allocator does not return all freed memory between operations (docs/results/performance.md,
 "Memory"). On a GPU only tensors are counted, without this factor."""
 MAX_TIMED_BYTES = 4e9
 """Estimated peak memory up to which a plan times real training steps; above, it estimates the time
