@@ -15,8 +15,9 @@ import torch
 from loguru import logger
 from typer.testing import CliRunner
 
-from tests import factories
+from tests import factories, families, runs
 from videolatent_cli.data.eventworld.files import render_dataset
+from videolatent_cli.pipeline.train import TrainReport
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,38 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     render_dataset(folder, {"val": 4}, ["all"], 8)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(
+    small_folder: Path, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainReport:
+    """A small run, trained once; no test may change it."""
+    torch.set_num_threads(1)
+    run_dir = tmp_path_factory.mktemp("runs") / "small"
+    return runs.fit(factories.make_recipe(small_folder), run_dir, cache_dir)
+
+
+@pytest.fixture
+def video(cache_dir: Path, trained: TrainReport) -> Path:
+    """A video that it was not trained on."""
+    del trained
+    return cache_dir / "eventworld-v1/test_iid/000000.mp4"
+
+
+@pytest.fixture(scope="session", params=families.FAMILIES)
+def family_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very small random model of each family; no test may change it."""
+    return families.write_family(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A Ray cluster of two workers."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture

@@ -18,6 +18,14 @@ from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import Manifest, SegmentRow
 
 LIBRARY = Path("lib")
+SUBTITLES = """1
+00:00:01,000 --> 00:00:02,500
+<i>The harbour</i>
+
+2
+00:00:12,000 --> 00:00:13,000
+sleeps {\\an8}tonight
+"""
 
 
 def run(*paths: Path, **options: object) -> IndexReport:

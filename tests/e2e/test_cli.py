@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from tests.conftest import Result
-from tests.factories import make_video, recipe_text, write_jsonl
+from tests.factories import cached_video, make_video, recipe_text, write_jsonl
 from videolatent_cli.model.backbones.base import Backbone
 from videolatent_cli.pipeline.answering.answer import Answer
 
@@ -351,11 +351,10 @@ def test_gc(vl: Run, run_dir: Path, recipe: Path, cache_dir: Path, tmp_path: Pat
 
 
 def test_verify_reports_damage(vl: Run, tmp_path: Path) -> None:
-    from tests.unit.test_store import video as row
     from videolatent_cli.store import FeatureCache
 
     cache = FeatureCache(tmp_path / "c")
-    cache.add([row(1), row(1)])
+    cache.add([cached_video(1), cached_video(1)])
     result = vl("cache", "verify", "--json", "--cache-dir", tmp_path / "c")
     assert result.code == 7
     assert json.loads(result.stdout)["doubled_keys"] == ["k1"]

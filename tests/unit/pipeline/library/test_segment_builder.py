@@ -1,0 +1,18 @@
+"""Segments with the text of their file."""
+
+import shutil
+from pathlib import Path
+
+from tests.libraries import LIBRARY, run
+from videolatent_cli.pipeline.library.search import SearchRequest, search
+
+
+def test_a_renamed_file_is_found_by_its_new_name(media: Path) -> None:
+    run(media)
+    (media / "val/000000.mp4").rename(media / "lighthouse.mp4")
+    run(media)
+    (found,) = search(SearchRequest("lighthouse", LIBRARY, 1, "text"))
+    assert found.paths[0].name == "lighthouse.mp4"
+    shutil.copy(media / "lighthouse.mp4", media / "copy.mp4")
+    run(media)
+    assert search(SearchRequest("lighthouse", LIBRARY, 1, "text"))
