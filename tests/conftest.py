@@ -15,9 +15,13 @@ import torch
 from loguru import logger
 from typer.testing import CliRunner
 
-from tests import factories, families, runs
+from tests import factories, families, libraries, runs
 from videolatent_cli.data.eventworld.files import render_dataset
+from videolatent_cli.pipeline.library.index import index
+from videolatent_cli.pipeline.library.maintenance import relocate_library
+from videolatent_cli.pipeline.library.scan import IndexRequest
 from videolatent_cli.pipeline.train import TrainReport
+from videolatent_cli.runtime.machine import Machine
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,24 @@ def ray_cluster() -> Iterator[None]:
 def media(world: Path, tmp_path: Path) -> Path:
     """A copy of them that a test may change."""
     shutil.copytree(world, tmp_path / "media")
+    return tmp_path / "media"
+
+
+@pytest.fixture(scope="session")
+def indexed_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the videos, their library, and the cache of their features."""
+    folder = tmp_path_factory.mktemp("indexed")
+    shutil.copytree(world, folder / "media")
+    request = IndexRequest((folder / "media",), folder / libraries.LIBRARY, jobs=1)
+    index(request, Machine(folder / "cache", "cpu"))
+    return folder
+
+
+@pytest.fixture
+def indexed(indexed_world: Path, tmp_path: Path) -> Path:
+    """Return a copy of the videos; a library of them and a cache are in the test's folder."""
+    shutil.copytree(indexed_world, tmp_path, dirs_exist_ok=True)
+    relocate_library(libraries.LIBRARY, str(indexed_world / "media"), tmp_path / "media")
     return tmp_path / "media"
 
 

@@ -18,7 +18,6 @@ from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.recipe import Recipe, parse_recipe
 from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
-from videolatent_cli.store import CachedVideo
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.sampling import SamplingSpec
@@ -72,25 +71,6 @@ def frame_batch(seed: int = 0, num_frames: int = 4) -> FrameBatch:
 def spec(**changes: object) -> SamplingSpec:
     """The sampling contract of tests with other values."""
     return replace(SPEC, **changes)
-
-
-def cached_video(
-    number: int, shape: tuple[int, ...] = (6, 4), dtype: str = "float32"
-) -> CachedVideo:
-    """A row of the feature cache with random values."""
-    values = np.random.default_rng(number).integers(0, 255, shape)
-    return CachedVideo(
-        key=f"k{number}",
-        content_id=f"c{number}",
-        sampling_hash="s",
-        fingerprint="f",
-        source=f"{number}.mp4",
-        dtype=dtype,
-        grid=(1, 2, 3),
-        pts_seconds=np.array([0.0, 0.1 * number]),
-        group_seconds=np.array([0.05]),
-        array=values.astype(np.uint16 if dtype == "bfloat16" else dtype),
-    )
 
 
 def write_small_backbone(folder: Path) -> Path:

@@ -30,8 +30,8 @@ sleeps {\\an8}tonight
 
 def run(*paths: Path, **options: object) -> IndexReport:
     """Index as `vl index` does."""
-    request = IndexRequest(paths, LIBRARY)
-    return index(replace(request, **options), Machine(device="cpu"))
+    request = replace(IndexRequest(paths, LIBRARY, jobs=1), **options)
+    return index(request, Machine(device="cpu"))
 
 
 def names(query: str, **options: object) -> list[str]:

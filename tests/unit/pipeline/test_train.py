@@ -188,7 +188,10 @@ def test_leak_checks_train_on_what_is_left_of_a_video(
 ) -> None:
     losses = {}
     for seen in ("video", "endpoints", "shuffled", "none"):
-        data = f"{{type: eventworld, num_videos: 2, questions_per_video: 2, visible: {seen}}}"
+        data = (
+            "{type: eventworld, num_videos: 2, num_eval_videos: 1, questions_per_video: 2, "
+            f"visible: {seen}}}"
+        )
         recipe = make_recipe(small_folder, ("training.max_steps=1",), data=data, latent="null")
         fit(recipe, tmp_path / seen, cache_dir)
         (line,) = RunDir(tmp_path / seen).read_log()

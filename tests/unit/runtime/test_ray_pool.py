@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ray_work import Work
+from tests.work import Work
 from videolatent_cli.errors import (
     DataError,
     IncompatibleError,

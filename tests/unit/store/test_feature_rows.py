@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.factories import cached_video
+from tests.rows import cached_video
 from videolatent_cli.errors import ResourceError
 from videolatent_cli.store import FeatureCache, cache_key, feature_rows
 

@@ -1,8 +1,6 @@
 """The feature cache on real LanceDB: order, identity, damage, locks, kills."""
 
 import multiprocessing
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -10,7 +8,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from tests.factories import cached_video
+from tests.processes import wait_for
+from tests.rows import cached_video, write_until_killed
 from videolatent_cli.errors import IncompatibleError, ResourceError
 from videolatent_cli.store import FeatureCache, feature_rows
 from videolatent_cli.store import features as store_features
@@ -115,26 +114,21 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
         FeatureCache(tmp_path)
 
 
-def _write_until_killed(folder: str) -> None:
-    cache = FeatureCache(Path(folder))
-    with cache.writer(2) as writer:
-        for number in range(100_000):
-            writer.put(cached_video(number, (256, 256)))
-
-
 @pytest.mark.slow
 def test_kill_9_at_any_moment_loses_nothing_committed(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     seen: set[str] = set()
+
+    def commits() -> int:
+        return len(list(tmp_path.rglob("*.manifest")))
+
     for round_number in range(6):
-        process = spawn.Process(target=_write_until_killed, args=(str(tmp_path),))
+        before = commits()
+        process = spawn.Process(target=write_until_killed, args=(str(tmp_path),))
         process.start()
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "videos.lancedb").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(2.5 + 0.13 * round_number)
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
+        wait_for(lambda: commits() > before + 1)  # noqa: B023
+        time.sleep(0.13 * round_number)
+        process.kill()
         process.join()
         cache = FeatureCache(tmp_path)
         report = cache.verify()

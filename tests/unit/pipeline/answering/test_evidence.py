@@ -4,15 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.libraries import ask, run
+from tests.libraries import ask
 from videolatent_cli.errors import VideoError
 from videolatent_cli.pipeline.answering.evidence import cut_evidence
 from videolatent_cli.video.cut import cut_clip
 from videolatent_cli.video.info import read_info
 
 
-def test_clips_of_the_evidence(media: Path, tmp_path: Path) -> None:
-    run(media)
+def test_clips_of_the_evidence(indexed: Path, tmp_path: Path) -> None:
     answer = ask("Which color moved first?", min_score=0.0)
     files = cut_evidence(answer, tmp_path / "clips")
     assert len(files) == len(answer.evidence) > 0

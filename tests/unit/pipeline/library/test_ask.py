@@ -32,14 +32,13 @@ def test_ask_answers_from_stored_features_with_real_times(
     assert several.status == "ok"
 
 
-def test_what_was_indexed_is_answered_though_the_file_changed_or_went(media: Path) -> None:
-    video = media / "val/000001.mp4"
+def test_what_was_indexed_is_answered_though_the_file_changed_or_went(indexed: Path) -> None:
+    video = indexed / "val/000001.mp4"
 
     def asked(sheet: Path | None = None) -> Answer:
         where = "path LIKE '%1.mp4'"
         return ask("Which color moved first?", sheet=sheet, where=where, min_score=0.0)
 
-    run(media)
     before = asked()
     make_video(video, num_frames=40)
     after = asked()
@@ -57,8 +56,7 @@ def test_what_was_indexed_is_answered_though_the_file_changed_or_went(media: Pat
         asked()
 
 
-def test_nothing_found_is_said(media: Path) -> None:
-    run(media)
+def test_nothing_found_is_said(indexed: Path) -> None:
     answer = ask("Why?", min_score=0.99)
     assert (answer.status, answer.answer, answer.evidence) == ("not_found", "", [])
     assert answer.warnings == [
@@ -66,8 +64,7 @@ def test_nothing_found_is_said(media: Path) -> None:
     ]
 
 
-def test_batch_asks_the_library_and_knows_its_videos(media: Path) -> None:
-    run(media)
+def test_batch_asks_the_library_and_knows_its_videos(indexed: Path) -> None:
     (row,) = [row for path, row in library_files(LIBRARY) if path.name == "000002.mp4"]
     questions = [
         {"id": "all", "question": "Which color moved first?"},

@@ -4,9 +4,11 @@ import json
 import shutil
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+import watchfiles
 
 from tests.factories import SHARED_VIDEOS, make_video
 from tests.libraries import LIBRARY, ask, names, run
@@ -38,31 +40,29 @@ def test_only_what_is_new_is_read(media: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_renamed_and_copied_files_are_known_by_content(
-    media: Path, monkeypatch: pytest.MonkeyPatch
+    indexed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(media)
-    first = media / "val/000000.mp4"
-    shutil.copy(first, media / "copy.mp4")
-    first.rename(media / "renamed.mp4")
+    first = indexed / "val/000000.mp4"
+    shutil.copy(first, indexed / "copy.mp4")
+    first.rename(indexed / "renamed.mp4")
     monkeypatch.setattr("videolatent_cli.pipeline.library.local_builder.decode_frames", None)
-    report = run(media)
+    report = run(indexed)
     assert (report.new, report.vanished, report.segments) == (2, 1, 4)
     (moment,) = search(SearchRequest("renamed copy", LIBRARY, under="re"))
     assert [path.name for path in moment.paths] == ["renamed.mp4"]
     states = {path.name: row.state for path, row in library_files(LIBRARY)}
     assert states["000000.mp4"] == "vanished"
-    assert run(media).vanished == 0
-    assert run(media, prune=True).vanished == 1
+    assert run(indexed).vanished == 0
+    assert run(indexed, prune=True).vanished == 1
     assert len(library_files(LIBRARY)) == 5
     assert library_problems(LIBRARY) == []
 
 
-def test_a_changed_file_is_read_again(media: Path) -> None:
-    run(media)
-    make_video(media / "val/000000.mp4", num_frames=40)
-    report = run(media)
+def test_a_changed_file_is_read_again(indexed: Path) -> None:
+    make_video(indexed / "val/000000.mp4", num_frames=40)
+    report = run(indexed)
     assert (report.new, report.unchanged) == (1, 3)
-    run(media, prune=True)
+    run(indexed, prune=True)
     assert library_problems(LIBRARY) == [
         problem for problem in library_problems(LIBRARY) if "belong to no file" in problem
     ]
@@ -111,25 +111,24 @@ def test_folders_inside_and_beside_share_one_row_a_file(media: Path) -> None:
     assert len(paths) == len(set(paths))
 
 
-def test_other_contracts_and_newer_layouts_are_refused(media: Path) -> None:
-    run(media)
+def test_other_contracts_and_newer_layouts_are_refused(indexed: Path) -> None:
     with pytest.raises(IncompatibleError, match="made with segments fixed:10s, got"):
-        run(media, segments="fixed:5s")
+        run(indexed, segments="fixed:5s")
     manifest = LIBRARY / "library.json"
     text = manifest.read_text()
     stored = json.loads(text)
     manifest.write_text(json.dumps(stored | {"sampling": "other"}))
-    (media / "new.mp4").write_bytes((media / "val/000000.mp4").read_bytes() + b"x")
+    (indexed / "new.mp4").write_bytes((indexed / "val/000000.mp4").read_bytes() + b"x")
     with pytest.raises(IncompatibleError, match="made with sampling other, got"):
-        run(media)
+        run(indexed)
     with pytest.raises(IncompatibleError, match="made with sampling other"):
         ask("Which color moved first?", min_score=0.0)
     manifest.write_text(json.dumps(stored | {"version": 99}))
     with pytest.raises(IncompatibleError, match="has layout 99, this version reads 3; update"):
-        run(media)
+        run(indexed)
     manifest.write_text("{")
     with pytest.raises(IncompatibleError, match="is not a library manifest"):
-        run(media)
+        run(indexed)
 
 
 def test_one_writer_at_a_time(media: Path) -> None:
@@ -181,7 +180,9 @@ def test_real_and_odd_files_as_documented() -> None:
     assert FeatureCache(Path("cache")).verify().bad_keys == ()
 
 
-def test_watching_tells_of_new_videos_only(tmp_path: Path) -> None:
+def test_watching_tells_of_new_videos_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videolatent_cli.pipeline.library.index._QUIET_MS", 200)
+    monkeypatch.setattr(watchfiles, "watch", partial(watchfiles.watch, rust_timeout=500))
     folder = tmp_path / "watched"
     folder.mkdir()
     told = watch_for_changes(IndexRequest((folder,), LIBRARY))
@@ -189,11 +190,11 @@ def test_watching_tells_of_new_videos_only(tmp_path: Path) -> None:
     next(told)  # what changed before is told once
     timers = [
         threading.Timer(seconds, (folder / name).write_text, ("x",))
-        for seconds, name in ((0.2, "a.txt"), (3.0, "a.mp4"))
+        for seconds, name in ((0.2, "a.txt"), (1.5, "a.mp4"))
     ]
     started = time.perf_counter()
     for timer in timers:
         timer.start()
     next(told)
-    assert time.perf_counter() - started > 2.5
+    assert time.perf_counter() - started > 1.2
     told.close()

@@ -19,8 +19,7 @@ from videolatent_cli.pipeline.library.maintenance import (
 )
 
 
-def test_status_rm_export_and_compact(media: Path) -> None:
-    run(media)
+def test_status_rm_export_and_compact(indexed: Path) -> None:
     status = library_status(LIBRARY)
     assert status.states == {"indexed": 4}
     assert status.document()["schema"] == "vl.library-status/1"
@@ -32,9 +31,9 @@ def test_status_rm_export_and_compact(media: Path) -> None:
     assert Path(line["videos"][0]).exists()
     with pytest.raises(DataError, match=r"x.csv: must end in .parquet or .jsonl, got '.csv'"):
         export_library(LIBRARY, Path("x.csv"))
-    assert remove_from_library(LIBRARY, [media / "val/000000.mp4"], dry_run=True) == 1
+    assert remove_from_library(LIBRARY, [indexed / "val/000000.mp4"], dry_run=True) == 1
     assert len(library_files(LIBRARY)) == 4
-    assert remove_from_library(LIBRARY, [media / "val/000000.mp4"], dry_run=False) == 1
+    assert remove_from_library(LIBRARY, [indexed / "val/000000.mp4"], dry_run=False) == 1
     assert library_status(LIBRARY).segments == 3
     with pytest.raises(DataError, match=r"no.mp4: not in lib; 'vl library ls' lists"):
         remove_from_library(LIBRARY, [Path("no.mp4")], dry_run=False)
@@ -42,15 +41,14 @@ def test_status_rm_export_and_compact(media: Path) -> None:
     assert library_problems(LIBRARY) == []
 
 
-def test_moved_roots_are_not_read_again(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(media)
-    moved = media.with_name("moved")
-    media.rename(moved)
+def test_moved_roots_are_not_read_again(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = indexed.with_name("moved")
+    indexed.rename(moved)
     with pytest.raises(DataError, match="has no root"):
         relocate_library(LIBRARY, "/nope", moved)
     with pytest.raises(DataError, match="is not a folder"):
-        relocate_library(LIBRARY, str(media), Path("nope"))
-    relocate_library(LIBRARY, str(media), moved)
+        relocate_library(LIBRARY, str(indexed), Path("nope"))
+    relocate_library(LIBRARY, str(indexed), moved)
     monkeypatch.setattr("videolatent_cli.pipeline.library.indexer.open_model", None)
     assert run(moved).unchanged == 4
     assert all(path.exists() for path, _ in library_files(LIBRARY))

@@ -9,16 +9,15 @@ from videolatent_cli.errors import DataError
 from videolatent_cli.pipeline.library.maintenance import show_file
 
 
-def test_notes_are_found_filtered_and_kept(media: Path) -> None:
-    notes = media / "notes.csv"
+def test_notes_are_found_filtered_and_kept(indexed: Path) -> None:
+    notes = indexed / "notes.csv"
     notes.write_text("video,place,year\nval/000001.mp4,Rotterdam,1953\nval/no.mp4,nowhere,1\n")
-    run(media)
-    assert run(media, metadata=notes).new == 1
+    assert run(indexed, metadata=notes).new == 1
     assert names("Rotterdam", count=1) == ["000001.mp4"]
     assert names("red", where="notes LIKE '%Rotterdam%'") == ["000001.mp4"]
-    assert run(media).unchanged == 4
-    shown = show_file(LIBRARY, media / "val/000001.mp4")
+    assert run(indexed).unchanged == 4
+    shown = show_file(LIBRARY, indexed / "val/000001.mp4")
     assert shown["notes"] == {"place": "Rotterdam", "year": "1953"}
     notes.write_text("place\nx\n")
     with pytest.raises(DataError, match=r"notes.csv:2: video: is missing"):
-        run(media, metadata=notes)
+        run(indexed, metadata=notes)

@@ -39,16 +39,14 @@ def test_every_file_is_found_by_its_name(media: Path) -> None:
     assert names("harbour", min_score=2.0) == []
 
 
-def test_seen_things_are_found(media: Path) -> None:
-    run(media)
+def test_seen_things_are_found(indexed: Path) -> None:
     for one in all_segments():
         (best,) = search(SearchRequest(one.description, LIBRARY, 1))
         assert best.segment.content_id == one.content_id
         assert best.score > 0.8
 
 
-def test_the_best_score_comes_first(media: Path) -> None:
-    run(media)
+def test_the_best_score_comes_first(indexed: Path) -> None:
     for query in ("red square moves up", "blue circle", "triangle"):
         scores = [moment.score for moment in search(SearchRequest(query, LIBRARY, 4))]
         assert scores == sorted(scores, reverse=True)
@@ -66,10 +64,10 @@ def test_the_search_page_escapes_and_links(media: Path) -> None:
     assert f"{media.as_uri()}/a%3Cb%3E%26.mp4#t=0.00" in page
 
 
-def test_wrong_queries(media: Path) -> None:
-    with pytest.raises(DataError, match="lib: contains no library; make one with: vl index"):
-        names("x")
-    run(media)
+def test_wrong_queries(indexed: Path) -> None:
+    del indexed
+    with pytest.raises(DataError, match="none: contains no library; make one with: vl index"):
+        names("x", library=Path("none"))
     with pytest.raises(UsageError, match="QUERY: must not be empty"):
         names(" ")
     with pytest.raises(UsageError, match=r"--where: cannot be used, got 'nope > 1'"):

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import BertConfig, BertModel, SiglipConfig, SiglipModel
 
 from videolatent_cli.model.backbones.tiny import make_tokenizer
@@ -31,6 +29,9 @@ def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A very small sentence-transformers model with random weights."""
+    from sentence_transformers import SentenceTransformer  # takes a second, most runs need it not
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("bert")
     config = BertConfig(

@@ -13,15 +13,14 @@ from videolatent_cli.pipeline.library.embedders.base import open_embedder
 from videolatent_cli.pipeline.library.search import SearchRequest, search
 
 
-def test_a_library_keeps_to_its_embedder(media: Path, siglip: Path, tmp_path: Path) -> None:
-    run(media)
+def test_a_library_keeps_to_its_embedder(indexed: Path, siglip: Path, tmp_path: Path) -> None:
     with pytest.raises(IncompatibleError, match=r"made with embedder_spec lexical, now it would"):
-        run(media, embedder=f"siglip:{siglip}")
+        run(indexed, embedder=f"siglip:{siglip}")
     copy = tmp_path / "model"
     copy.mkdir()
     for file in siglip.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
-    run(media, library=Path("other"), embedder=f"siglip:{copy}")
+    run(indexed, library=Path("other"), embedder=f"siglip:{copy}")
     (copy / "model.safetensors").write_bytes(
         (copy / "model.safetensors").read_bytes()[:-1] + b"\x3c"
     )

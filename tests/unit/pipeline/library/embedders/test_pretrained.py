@@ -50,9 +50,8 @@ def test_pictures_are_found_by_pictures(media: Path, siglip: Path, tmp_path: Pat
     assert ask("Which color moved first?").status == "ok"
 
 
-def test_cached_videos_are_seen_too(media: Path, siglip: Path) -> None:
-    run(media)
-    run(media, library=Path("other"), embedder=f"siglip:{siglip}")
+def test_cached_videos_are_seen_too(indexed: Path, siglip: Path) -> None:
+    run(indexed, library=Path("other"), embedder=f"siglip:{siglip}")
     found = search(SearchRequest("red square", Path("other"), 4, "vector"))
     assert found
     assert all(0 <= moment.score <= 1 for moment in found)
