@@ -3,8 +3,10 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 import typer.main
 from typer.testing import CliRunner
@@ -120,3 +122,12 @@ def test_functions_stay_short() -> None:
                 if length > 70:
                     long.append((path.name, node.name, length))
     assert not long
+
+
+def test_no_imports_go_in_a_circle_not_even_for_types() -> None:
+    """import-linter sees arrows between folders; this sees circles between modules."""
+    imports = grimp.build_graph("videolatent_cli", exclude_type_checking_imports=False)
+    arrows = TopologicalSorter(
+        {name: imports.find_modules_directly_imported_by(name) for name in imports.modules}
+    )
+    arrows.prepare()  # raises CycleError, which names the circle
