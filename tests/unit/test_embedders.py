@@ -29,7 +29,7 @@ from videolatent_cli.pipeline.runs.trained_model import EMBEDDED, open_model
 from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.video.clip import Clip
-from videolatent_cli.video.info import content_id
+from videolatent_cli.video.content import content_id
 
 
 @pytest.fixture(scope="module")

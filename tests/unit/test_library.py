@@ -48,7 +48,7 @@ from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import FileRow
-from videolatent_cli.video.info import content_id
+from videolatent_cli.video.content import content_id
 
 # --- indexing
 

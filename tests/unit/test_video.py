@@ -21,9 +21,10 @@ from tests.factories import (
 from videolatent_cli.errors import SetupError, VideoError
 from videolatent_cli.recipe import parse_recipe
 from videolatent_cli.video import decode, ffmpeg
+from videolatent_cli.video.content import content_id
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
-from videolatent_cli.video.info import content_id, read_info
+from videolatent_cli.video.info import read_info
 from videolatent_cli.video.sampling import SamplingSpec
 from videolatent_cli.video.sheet import contact_sheet, write_sheet
 

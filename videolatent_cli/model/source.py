@@ -18,8 +18,8 @@ from videolatent_cli.model.cached import (
     row_to_frames,
 )
 from videolatent_cli.store import cache_key
+from videolatent_cli.video.content import check_content
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.info import check_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

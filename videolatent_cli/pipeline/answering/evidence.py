@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from videolatent_cli.errors import printable
 from videolatent_cli.pipeline.answering.answer import Answer, Evidence
+from videolatent_cli.video.content import check_content
 from videolatent_cli.video.cut import cut_clip
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.info import check_content
 from videolatent_cli.video.sheet import contact_sheet
 
 if TYPE_CHECKING:

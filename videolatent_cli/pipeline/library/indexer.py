@@ -32,7 +32,8 @@ from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library
 from videolatent_cli.store.library_rows import FileRow, Manifest, SegmentRow
 from videolatent_cli.video.clip import Clip
-from videolatent_cli.video.info import content_id, read_info
+from videolatent_cli.video.content import content_id
+from videolatent_cli.video.info import read_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
