@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 # Byte code is made where it is imported: most modules of most packages never are.
 PIP := $(BIN)/pip install -q --disable-pip-version-check --no-compile
 PYTEST_ARGS ?=
+DOCS_ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types oldest processors wheel bench docs clean
 
@@ -24,6 +25,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) -e '.[docs]'
+	touch $@
+
 demo: $(VENV)/.installed ## the whole job once: render, cache, train, evaluate, ask
 	$(BIN)/vl demo
 
@@ -41,11 +46,11 @@ types: $(VENV)/.installed-dev ## mypy --strict
 oldest: $(VENV)/.installed-dev ## the tests of backbones on the oldest transformers that is supported
 	$(PIP) --no-deps --upgrade --target $(VENV)/oldest transformers==5.20.0
 	PYTHONPATH=$(VENV)/oldest $(BIN)/python -c "import transformers; assert transformers.__version__ == '5.20.0'"
-	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest -q --no-header tests/unit/test_families.py tests/unit/test_quantization.py
+	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest -q --no-header tests/unit/model tests/e2e/test_families.py
 
 processors: $(VENV)/.installed-dev ## pixels against the models' own processors, which need torchvision
 	$(PIP) --no-deps --upgrade --target $(VENV)/torchvision torchvision==0.28.0
-	PYTHONPATH=$(VENV)/torchvision $(BIN)/python -m pytest -q --no-header tests/unit/test_processors.py
+	PYTHONPATH=$(VENV)/torchvision $(BIN)/python -m pytest -q --no-header tests/unit/model/backbones/test_pixels.py
 
 wheel: $(VENV)/.installed-dev ## build the wheel, install it into a fresh environment, and ask it a question
 	rm -rf dist $(VENV)/wheel
@@ -55,12 +60,13 @@ wheel: $(VENV)/.installed-dev ## build the wheel, install it into a fresh enviro
 	$(VENV)/wheel/bin/pip install -q --disable-pip-version-check --no-compile dist/*.whl
 	$(VENV)/wheel/bin/python tests/wheel.py $(VENV)/wheel/bin/vl
 
-bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results.md
+bench: $(VENV)/.installed-dev ## all benchmarks; they write docs/results
 	$(PIP) -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.installed ## the recipe reference, from the schema
-	$(BIN)/vl schema --format md > docs/recipe_reference.md
+docs: $(VENV)/.installed-docs ## the reference pages, then the site; DOCS_ARGS=--check writes no page
+	$(BIN)/python -m docs_build $(DOCS_ARGS)
+	$(BIN)/zensical build --strict --clean
 
 clean: ## remove the environment and everything that was generated
-	rm -rf $(VENV) build dist demo runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist demo runs site .cache .pytest_cache .mypy_cache .ruff_cache

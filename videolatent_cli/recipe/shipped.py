@@ -45,5 +45,5 @@ def shipped_recipe(name: str) -> Path:
     path = _folder() / f"{name.removesuffix('.yaml')}.yaml"
     if name.removesuffix(".yaml") not in shipped_recipes():
         known = ", ".join(shipped_recipes())
-        raise UsageError(f"recipes: unknown name, got '{name}'; choose one of: {known}")
+        raise UsageError(f"recipes: unknown name, got '{name}'; choose from: {known}")
     return path
