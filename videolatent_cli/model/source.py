@@ -18,7 +18,7 @@ from videolatent_cli.model.cached import (
     row_to_frames,
 )
 from videolatent_cli.store import cache_key
-from videolatent_cli.video.content import check_content
+from videolatent_cli.video.content import check_content, keep_ids
 from videolatent_cli.video.decode import decode_frames
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class VideoSource:
         self.sampling = sampling
         self.tier = tier
         self.cache = cache if tier != "none" else None
+        if self.cache is not None:
+            keep_ids(self.cache.folder)
         self._timeout_seconds = timeout_seconds
         self._visible: Visible = visible
         self.fingerprint = _FRAMES if tier == _FRAMES else features_fingerprint(backbone)

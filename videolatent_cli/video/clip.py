@@ -42,6 +42,11 @@ class Clip:
     content_id: str = field(default="", compare=False)
     """Id of the content that the clip refers to; empty: the current content of the file."""
 
+    @property
+    def is_part(self) -> bool:
+        """Whether the clip is a part of a video instead of a whole one."""
+        return self.window != (None, None)
+
     def pinned(self) -> Clip:
         """Return the clip with the content id of its file.
 

@@ -48,6 +48,9 @@ _ROUNDING_SECONDS = Fraction(1, 1_000_000)
 """A moment less than this before a frame counts as the time of that frame."""
 _PACKETS_FOR_RATE = 100
 """Number of packets from which the frame rate is estimated."""
+_MOST_REORDERED_FRAMES = 16
+"""Largest number of frames that come before a frame in decoding order, but after it on screen.
+Source: the bound of H.264 and HEVC; newer codecs have lower ones."""
 _FRAMES_PER_RUN = 1000
 """Largest number of frames that one ffmpeg run selects, which bounds the length of its command.
 
@@ -161,9 +164,11 @@ def _locate(
     limit = Fraction(info.start_seconds + time) + _ROUNDING_SECONDS
     container.seek(int(limit / base), backward=True, stream=stream)
     best: Fraction | None = None
-    count = lead = 0
-    # Packets come in decoding order. A later packet can be shown earlier (B-frames), but never
-    # before its decoding time, so the search ends at the first decoding time past the limit.
+    count = lead = later = 0
+    # Packets come in decoding order, and a later packet can be shown earlier (B-frames). MP4 stores
+    # decoding times, and none is shown before its own. Those of Matroska are guesses, wrong after a
+    # seek: there, no frame comes after more frames shown later than any codec allows.
+    stores_decoding_times = "matroska" not in info.container
     for packet in container.demux(stream):
         if packet.pts is None:
             continue
@@ -171,7 +176,9 @@ def _locate(
         shown = packet.pts * base
         if not packet.is_discard and shown <= limit and (best is None or shown > best):
             best, lead = shown, count
-        if packet.dts is not None and packet.dts * base > limit:
+        later += shown > limit
+        decoded = packet.dts if stores_decoding_times else None
+        if later > _MOST_REORDERED_FRAMES or (decoded is not None and decoded * base > limit):
             break
     if best is None:
         raise VideoError(f"{info.path}: has no frame at {time:.3f} s; the file is damaged there")

@@ -68,14 +68,15 @@ def as_displayed(stream: Any, info: VideoInfo) -> Any:  # noqa: ANN401
 
 def _tone_mapped(stream: Any, info: VideoInfo) -> Any:  # noqa: ANN401
     """Return an ffmpeg-python stream in the colors of BT.709, with the white of SDR."""
-    tags: dict[str, Any] = {"transferin": _TRANSFERS[info.dynamic_range]}
+    tags = {"color_trc": _TRANSFERS[info.dynamic_range]}
     primaries, matrix = info.color_tags
     # A file that names its curve only is taken for the usual kind.
     if primaries == _UNKNOWN_TAG:
-        tags["primariesin"] = "bt2020"
+        tags["color_primaries"] = "bt2020"
     if matrix == _UNKNOWN_TAG:
-        tags["matrixin"] = "bt2020nc"
-    stream = stream.filter("zscale", transfer="linear", npl=_WHITE_NITS, **tags)
+        tags["colorspace"] = "bt2020nc"
+    stream = stream.filter("setparams", **tags)
+    stream = stream.filter("zscale", transfer="linear", npl=_WHITE_NITS)
     stream = stream.filter("format", "gbrpf32le").filter("zscale", primaries="bt709")
     stream = stream.filter("tonemap", **_TONE_MAP)
     stream = stream.filter("zscale", transfer="bt709", matrix="gbr", range="full")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loguru import logger
+
 from videolatent_cli.errors import IncompatibleError, VideoError, printable
 from videolatent_cli.pipeline.library.embedders.backbone import BackboneEmbedder
 from videolatent_cli.pipeline.library.embedders.base import (
@@ -222,6 +224,8 @@ class Indexer:
                 return _ProbedFile(row, [], captions, up_to_date=covered)
             info = self._isolation.run(read_info, path)
             length = info.duration_seconds
+            if info.remarks:
+                logger.info("{}: {}", printable(path), "; ".join(info.remarks))
             cuts = self._isolation.run(cut_video, path, self._rule, length)
         except VideoError as error:
             return _ProbedFile(replace(file.row, state="failed", reason=printable(str(error))), [])
