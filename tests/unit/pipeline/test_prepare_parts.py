@@ -44,8 +44,8 @@ def recipe(backbone: Path, more: str = "", **sections: str) -> Recipe:
 @pytest.mark.parametrize("tier", ["features", "none"])
 def test_one_bad_part_costs_one_triplet(small_folder: Path, data: Path, tier: str) -> None:
     tier = f"{{tier: {tier}}}"
+    one = recipe(small_folder, cache=tier)
     with pytest.raises(DataError, match=f"^{OUTSIDE}; fix or remove it, or set data.on_bad"):
-        one = recipe(small_folder, cache=tier)
         prepare(one, build_model(one), data.parent, data.parent / "c")
     strict = recipe(small_folder, ", on_bad: skip, max_bad_fraction: 0.1", cache=tier)
     with pytest.raises(DataError, match=r"1 of 5 parts lie outside of their videos, data.max_bad"):

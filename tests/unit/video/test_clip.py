@@ -6,7 +6,7 @@ import pytest
 
 from videolatent_cli.errors import VideoError
 from videolatent_cli.video.clip import Clip
-from videolatent_cli.video.info import content_id
+from videolatent_cli.video.content import content_id
 
 
 def test_clips_of_the_same_part_are_equal_whatever_their_content() -> None:
