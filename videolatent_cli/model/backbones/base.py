@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from videolatent_cli.model.backbones.attention import one_row
 from videolatent_cli.model.backbones.features import Layout, VideoFeatures
 from videolatent_cli.model.backbones.lora import with_lora
 from videolatent_cli.model.backbones.pixels import Colors, Geometry, group_times, resampling
@@ -257,8 +258,7 @@ class Backbone(nn.Module, ABC):
         flat = (state.next_position[:, None] + steps - 1).clamp(min=0)
         after = state.next_position + steps[:, -1]
         positions = self.text_positions(flat)
-        in_order = advances_position is None
-        return self._run(embeds, mask, positions, after, state, layers, in_order=in_order)
+        return self._run(embeds, mask, positions, after, state, layers)
 
     def _run(
         self,
@@ -268,8 +268,6 @@ class Backbone(nn.Module, ABC):
         next_position: Int[Tensor, " batch"],
         state: State,
         layers: tuple[int, ...],
-        *,
-        in_order: bool = True,
         **deepstack: Any,  # noqa: ANN401 - arguments of transformers
     ) -> Extension:
         """Run the decoder once, causally, on top of a state.
@@ -281,7 +279,6 @@ class Backbone(nn.Module, ABC):
             next_position: Position id of the token after these.
             state: State of all tokens before.
             layers: Layers to return hidden states of.
-            in_order: False if markers, slots or latents may share a position id.
             deepstack: Result of `deepstack_inputs`.
         """
         full_mask = torch.cat((state.mask, mask), 1)  # (batch, state seq + seq)
@@ -290,16 +287,16 @@ class Backbone(nn.Module, ABC):
         past: Any = DynamicCache(list(state.layers), config=decoder.config)
         # The argument is named `cache` since transformers 5.24.
         name = "cache" if "cache" in signature(decoder.forward).parameters else "past_key_values"
-        # Without a mask, FlashAttention in transformers interprets repeated or decreasing position
-        # ids as several packed texts. Such calls get a mask even if nothing is padding.
-        no_mask = in_order and bool(full_mask.all())
+        padded = not bool(full_mask.all())
+        alone = len(embeds) == 1 and not padded
         out = decoder(
             inputs_embeds=embeds,
-            attention_mask=None if no_mask else full_mask.long(),
+            attention_mask=full_mask.long() if padded else None,
             position_ids=positions,
             use_cache=True,
             output_hidden_states=bool(layers),
             **{name: past},
+            **(one_row(embeds.shape[1], full_mask.shape[1], embeds.device) if alone else {}),
             **deepstack,
         )
         keys_and_values = tuple((layer.keys, layer.values) for layer in past.layers)
