@@ -46,11 +46,11 @@ types: $(VENV)/.installed-dev ## mypy --strict
 oldest: $(VENV)/.installed-dev ## the tests of backbones on the oldest transformers that is supported
 	$(PIP) --no-deps --upgrade --target $(VENV)/oldest transformers==5.20.0
 	PYTHONPATH=$(VENV)/oldest $(BIN)/python -c "import transformers; assert transformers.__version__ == '5.20.0'"
-	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest -q --no-header tests/unit/test_families.py tests/unit/test_quantization.py
+	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest -q --no-header tests/unit/test_families.py tests/unit/test_quantization.py tests/unit/model
 
-processors: $(VENV)/.installed-dev ## pixels against the models' own processors, which need torchvision
+processors: $(VENV)/.installed-dev ## pixels and prompts against the models' own processors, which need torchvision
 	$(PIP) --no-deps --upgrade --target $(VENV)/torchvision torchvision==0.28.0
-	PYTHONPATH=$(VENV)/torchvision $(BIN)/python -m pytest -q --no-header tests/unit/test_processors.py
+	PYTHONPATH=$(VENV)/torchvision $(BIN)/python -m pytest -q --no-header tests/unit/test_processors.py tests/unit/model/test_batch_processors.py
 
 wheel: $(VENV)/.installed-dev ## build the wheel, install it into a fresh environment, and ask it a question
 	rm -rf dist $(VENV)/wheel

@@ -244,7 +244,7 @@ def _shapes(
         start, end = clip.window
         times = spec.times(duration, (start or 0.0, end or duration))
         size = spec.frame_size(*size)
-        shapes[clip] = _Shape(model.backbone.layout(times, *size), size)
+        shapes[clip] = _Shape(model.backbone.layout(times, *size, duration), size)
     return shapes
 
 

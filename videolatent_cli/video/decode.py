@@ -94,7 +94,7 @@ def decode_frames(
     pictures = _decode_planned(request, unique) or _decode_linear(request, unique)
     data = np.stack([pictures[t.seconds] for t in targets])  # (frame, height, width, 3)
     pts = np.array([float(t.seconds) - info.start_seconds for t in targets])
-    return FrameBatch(data, np.maximum(pts, 0.0))
+    return FrameBatch(data, np.maximum(pts, 0.0), info.duration_seconds)
 
 
 @dataclass(frozen=True)
