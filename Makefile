@@ -63,8 +63,8 @@ oldest: $(VENV)/oldest-$(OLDEST) ## the tests of backbones on the oldest transfo
 $(VENV)/torchvision-$(TORCHVISION): | $(VENV)/.installed-dev
 	$(PIP) --no-deps --target $@ torchvision==$(TORCHVISION)
 
-processors: $(VENV)/torchvision-$(TORCHVISION) ## pixels against the models' own processors, which need torchvision
-	PYTHONPATH=$< $(BIN)/python -m pytest -q --no-header tests/unit/model/backbones/test_pixels.py
+processors: $(VENV)/torchvision-$(TORCHVISION) ## pixels and prompts against the models' own processors, which need torchvision
+	PYTHONPATH=$< $(BIN)/python -m pytest -q --no-header tests/unit/model/backbones/test_pixels.py tests/unit/model/test_batch_processors.py
 
 wheel: $(VENV)/.installed-dev ## build the wheel, install it into a fresh environment, and ask it a question
 	rm -rf dist $(VENV)/wheel

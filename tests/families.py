@@ -78,6 +78,8 @@ VIT = {
 }
 QWEN_TEMPLATE = "<|vision_start|><|video_pad|><|vision_end|>"
 
+FPS = 2.0
+
 
 def _text(**changes: object) -> dict[str, Any]:
     return TEXT | changes
@@ -220,7 +222,7 @@ def frames_for(backbone: Backbone, seed: int = 0, count: int = 5) -> FrameBatch:
     width, height = backbone.geometry.frame_size_px or (48, 32)
     shape = (count, height, width, 3)
     data = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    return FrameBatch(data, np.arange(count) / 2 + 61)
+    return FrameBatch(data, np.arange(count) / FPS + 61)
 
 
 def family_batch(backbone: Backbone) -> Batch:
@@ -243,7 +245,7 @@ def pixel_inputs(backbone: Backbone, frames: FrameBatch, ids: torch.Tensor) -> d
             "video_grid_thw": torch.tensor([layout.grid]),
             "mm_token_type_ids": (ids == backbone.visual_token_id).int() * 2,
         }
-        seconds = {"second_per_grid_ts": [layout.seconds_per_group]}
+        seconds = {"second_per_grid_ts": [backbone.geometry.frames_per_group / FPS]}
         return inputs | (seconds if family == "qwen2_5_vl" else {})
     pixels = normalised(frames, backbone.colors)
     if family == "internvl":

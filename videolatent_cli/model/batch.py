@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from videolatent_cli.errors import SetupError
+from videolatent_cli.model.backbones.chat import read_conversation, special_pattern
 from videolatent_cli.model.backbones.features import Layout
 
 if TYPE_CHECKING:
@@ -105,63 +109,106 @@ def pad(rows: list[list[int]], side: str) -> Padded:
 
 
 class Prompter:
-    """Tokenizer of prompts: splits a model's chat template at the question and encodes the parts.
+    """Tokenizer of prompts: splits a model's conversation at the question and encodes the parts.
 
     The part before the question depends on the video alone, so that the questions of one video
-    share its prefill.
+    share its prefill. Joined, the parts are the ids of the whole conversation.
+
+    Choice: texts of users are text. A special token that somebody types is encoded letter by
+    letter, and can neither end a turn nor stand for a video.
+
+    Raises:
+        SetupError: If the model's chat template does not write the video and the question once.
     """
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
         self._tokenizer = backbone.tokenizer
-        # A character that no template contains marks the place of the question.
-        mark = "\x00"
-        text = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": [{"type": "video"}, {"type": "text", "text": mark}]}],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        self._before_question, self._after_question = text.split(mark)
+        self._special = special_pattern(backbone.tokenizer)
+        self._conversation = read_conversation(backbone)
         self.end_of_turn = int(self._tokenizer.eos_token_id)
 
-    def _tokens(self, texts: list[str]) -> list[list[int]]:
-        """Return the token ids of texts, without added special tokens.
+    @cached_property
+    def _literal_tokenizer(self) -> Any:  # noqa: ANN401 - transformers' tokenizers share no type
+        """Copy of the tokenizer that knows no special tokens.
 
-        One call for many texts is faster than one call per text.
+        A copy, since threads that prepare batches share the tokenizer.
         """
-        ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False).input_ids
+        tokenizer = deepcopy(self._tokenizer)
+        tokenizer.split_special_tokens = True
+        return tokenizer
+
+    def _tokenizer_of(self, texts: Sequence[str]) -> Any:  # noqa: ANN401
+        """Return the tokenizer for texts of users: special tokens in them are text."""
+        typed = any(self._special.search(text) for text in texts)
+        return self._literal_tokenizer if typed else self._tokenizer
+
+    def _user_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of texts of users; one call for many is faster than many calls."""
+        ids: list[list[int]] = self._tokenizer_of(texts)(
+            list(texts), add_special_tokens=False
+        ).input_ids
+        return ids
+
+    def _template_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of texts of the chat template, in which special tokens count."""
+        ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False).input_ids
         return ids
 
     def video_prompts(self, videos: Sequence[Layout]) -> list[list[int]]:
-        """Return the prompt up to the question for each video, one placeholder per visual token."""
-        texts = map(self._backbone.video_text, videos)
-        return self._tokens(
-            [self._before_question.replace(self._backbone.placeholder, text) for text in texts]
-        )
+        """Return the prompt of each video, one placeholder token per visual token.
+
+        Raises:
+            SetupError: If the prompt has another number of visual tokens than the video.
+        """
+        backbone, parts = self._backbone, self._conversation
+        texts = [
+            parts.before_video + backbone.video_text(video) + parts.question.head
+            for video in videos
+        ]
+        prompts = self._template_ids(texts)
+        for ids, video in zip(prompts, videos, strict=True):
+            count = ids.count(backbone.visual_token_id)
+            wanted = backbone.num_visual_tokens(video.grid)
+            if count != wanted:
+                raise SetupError(
+                    f"backbone.model: the tokenizer of '{backbone.name}' must write {wanted} "
+                    f"visual tokens of id {backbone.visual_token_id} for a video of grid "
+                    f"{video.grid}, got {count}; take config and tokenizer from one release"
+                )
+        return prompts
 
     def questions(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return each question, followed by the start of the assistant's turn."""
-        return self._tokens([text + self._after_question for text in texts])
+        """Return the rest of the prompt: each question, up to the start of the answer."""
+        slot = self._conversation.question
+        (end,) = self._template_ids([slot.tail])
+        inner = self._user_ids([slot.lead + text + slot.trail for text in texts])
+        return [ids + end for ids in inner]
 
     def text_prompts(self, texts: Sequence[str]) -> list[list[int]]:
         """Return each text as a complete prompt without a video."""
-        before = self._before_question.replace(self._backbone.placeholder, "")
-        return self._tokens([before + text + self._after_question for text in texts])
+        slot = self._conversation.text
+        start, end = self._template_ids([slot.head, slot.tail])
+        inner = self._user_ids([slot.lead + text + slot.trail for text in texts])
+        return [start + ids + end for ids in inner]
 
     def answers(self, texts: Sequence[str]) -> list[list[int]]:
         """Return each answer, followed by the end of the turn."""
-        return [[*ids, self.end_of_turn] for ids in self._tokens(list(texts))]
+        before = self._conversation.before_answer
+        inner = self._user_ids([before + text for text in texts])
+        return [[*ids, self.end_of_turn] for ids in inner]
 
     def hints(self, answers: Sequence[str]) -> list[list[int]]:
         """Return the hindsight teacher's hint for each answer."""
-        return self._tokens([HINT.format(answer=answer) for answer in answers])
+        return self._user_ids([HINT.format(answer=answer) for answer in answers])
 
     def unknown_words(self, text: str) -> list[str]:
         """Return the words of a text that the tokenizer maps to its unknown token."""
         unknown = self._tokenizer.unk_token_id
         if unknown is None:
             return []
-        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        tokenizer = self._tokenizer_of([text])
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         pairs = zip(encoded.input_ids, encoded.offset_mapping, strict=True)
         return [text[start:end] for token, (start, end) in pairs if token == unknown]
 

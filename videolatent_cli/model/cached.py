@@ -46,6 +46,7 @@ def features_to_row(
         pts_seconds=features.pts_seconds.numpy(),
         group_seconds=features.group_seconds.numpy(),
         array=bits.numpy(),
+        duration_seconds=features.duration_seconds,
     )
 
 
@@ -65,6 +66,7 @@ def frames_to_row(
         pts_seconds=frames.pts_seconds,
         group_seconds=no_groups,
         array=frames.data,
+        duration_seconds=frames.duration_seconds,
     )
 
 
@@ -82,9 +84,10 @@ def row_to_features(row: CachedVideo, device: torch.device) -> VideoFeatures:
         pts_seconds=torch.from_numpy(row.pts_seconds),
         embeds=values[0] if has_deep else values,
         deep=values[1:] if has_deep else None,
+        duration_seconds=row.duration_seconds,
     )
 
 
 def row_to_frames(row: CachedVideo) -> FrameBatch:
     """Return the frames of a cache row."""
-    return FrameBatch(row.array, row.pts_seconds)
+    return FrameBatch(row.array, row.pts_seconds, row.duration_seconds)

@@ -132,12 +132,14 @@ class VideoSource:
         """Return the layout that the columns of a cache row of this source's tier describe."""
         if self.tier == _FRAMES:
             _, height, width, _ = row["shape"]
-            return self.backbone.layout(np.array(row["pts_seconds"]), width, height)
+            times = np.array(row["pts_seconds"])
+            return self.backbone.layout(times, width, height, row["duration_seconds"])
         groups, rows, columns = row["grid"]
         return Layout(
             (groups, rows, columns),
             torch.tensor(row["group_seconds"], dtype=torch.float64),
             torch.tensor(row["pts_seconds"], dtype=torch.float64),
+            duration_seconds=row["duration_seconds"],
         )
 
     def frames(self, clips: Sequence[Clip]) -> list[FrameBatch]:

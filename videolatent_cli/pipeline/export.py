@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from safetensors.torch import save_file
 
 from videolatent_cli.errors import UsageError
+from videolatent_cli.model.backbones.folder import processor_files
 from videolatent_cli.model.backbones.load import backbone_folder
-from videolatent_cli.model.backbones.pixels import processor_files
 from videolatent_cli.model.checkpoint import (
     ABOUT_FILE,
     HERE,

@@ -251,7 +251,7 @@ def _shapes(
             duration, size = info.duration_seconds, info.size_px
         times = spec.times(duration, window_bounds(clip.path, clip.window, duration))
         size = spec.frame_size(*size)
-        shapes[clip] = _Shape(model.backbone.layout(times, *size), size)
+        shapes[clip] = _Shape(model.backbone.layout(times, *size, duration), size)
     return shapes
 
 

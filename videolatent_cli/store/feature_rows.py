@@ -46,9 +46,12 @@ SCHEMA = pa.schema(
         pa.field("pts_seconds", pa.list_(pa.float64())),
         pa.field("group_seconds", pa.list_(pa.float64())),
         pa.field("checksum", pa.int64()),
+        pa.field("duration_seconds", pa.float64()),
     ]
 )
 PLAIN_COLUMNS = list(SCHEMA.names)
+LATER_COLUMNS = ("duration_seconds",)
+"""Columns that older caches lack; they are null in the rows of such a cache."""
 _READ_BYTES = 2 << 20
 """Bytes of a payload per read; the fastest of the sizes from 0.25 to 8 MB."""
 
@@ -77,6 +80,13 @@ class CachedVideo:
     """Times of the frame groups (s), shape (group,); empty for frames."""
     array: NDArray[Any]
     """Features, or frames of shape (frame, height, width, 3)."""
+    duration_seconds: float | None = None
+    """Length of the whole video (s); None in rows of older caches."""
+
+
+def filled(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows of a table; columns that an older cache lacks are None."""
+    return [dict.fromkeys(LATER_COLUMNS) | row for row in table.to_pylist()]
 
 
 def raw_bytes(array: NDArray[Any]) -> memoryview:
@@ -123,6 +133,7 @@ def as_videos(rows: list[dict[str, Any]], payloads: Sequence[BlobFile]) -> list[
             pts_seconds=np.array(row["pts_seconds"]),
             group_seconds=np.array(row["group_seconds"]),
             array=arrays[index],
+            duration_seconds=row["duration_seconds"],
         )
         for index, row in enumerate(rows)
     ]
@@ -151,6 +162,7 @@ def as_table(videos: Sequence[CachedVideo], blob_column: str) -> pa.Table:
         "pts_seconds": [v.pts_seconds.tolist() for v in videos],
         "group_seconds": [v.group_seconds.tolist() for v in videos],
         "checksum": [zlib.crc32(raw) for raw in payload],
+        "duration_seconds": [v.duration_seconds for v in videos],
     }
     plain = pa.table(columns, schema=SCHEMA)
     return plain.append_column(blob_column, pa.array(payload, pa.large_binary()))

@@ -16,11 +16,13 @@ import numpy as np
 from videolatent_cli.errors import IncompatibleError
 from videolatent_cli.runtime.lock import locked
 from videolatent_cli.store.feature_rows import (
+    LATER_COLUMNS,
     PLAIN_COLUMNS,
     SCHEMA,
     CachedVideo,
     as_table,
     as_videos,
+    filled,
     stored_type,
 )
 
@@ -90,7 +92,7 @@ class FeatureCache:
                 if not (self.table_folder / "_versions").exists():
                     return self._create()
         table = self._database.open_table(_TABLE)
-        missing = set(PLAIN_COLUMNS) - set(table.schema.names)
+        missing = set(PLAIN_COLUMNS) - set(LATER_COLUMNS) - set(table.schema.names)
         if missing:
             raise IncompatibleError(
                 f"{self.table_folder}: lacks columns {sorted(missing)}; it was made by another "
@@ -145,6 +147,11 @@ class FeatureCache:
         """Return some columns of all rows, with row ids; no payload is read."""
         return self._table.search().select(columns).with_row_id(True).limit(None).to_arrow()
 
+    def _present(self, columns: list[str]) -> list[str]:
+        """Return those of some columns that the table has; older caches lack later columns."""
+        names = set(self._table.schema.names)
+        return [name for name in columns if name in names]
+
     def get(self, keys: Sequence[str]) -> list[CachedVideo]:
         """Return the rows of some keys, in that order.
 
@@ -169,14 +176,16 @@ class FeatureCache:
     def about(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return shape, grid and times of those keys that have a row, by key, without payloads."""
         wanted = set(keys)
-        rows = self._scan(["key", "shape", "grid", "pts_seconds", "group_seconds"]).to_pylist()
+        columns = ["key", "shape", "grid", "pts_seconds", "group_seconds", *LATER_COLUMNS]
+        rows = filled(self._scan(self._present(columns)))
         return {row["key"]: row for row in rows if row["key"] in wanted}
 
     def _fetch(self, keys: Sequence[str]) -> list[CachedVideo]:
         """Return the rows of a few distinct keys, in that order."""
         ids = [self._row_ids[key] for key in keys]
         # LanceDB returns plain columns in storage order, but blobs in the order of the ids.
-        plain = self._table.take_row_ids(ids).select(PLAIN_COLUMNS).to_arrow().to_pylist()
+        columns = self._present(PLAIN_COLUMNS)
+        plain = filled(self._table.take_row_ids(ids).select(columns).to_arrow())
         by_key = {row["key"]: row for row in plain}
         # Payloads are read in parts, straight into the arrays of the videos.
         payloads = self._table.fetch_blob_files(_BLOB, ids)
@@ -191,6 +200,10 @@ class FeatureCache:
         """
         with self._lock():
             self.sweep()
+            later = [SCHEMA.field(name) for name in LATER_COLUMNS]
+            new = [field for field in later if not self._present([field.name])]
+            if new:
+                self._table.add_columns(new)
             writer = CacheWriter(self, commit_videos)
             try:
                 yield writer

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def world_frames(world: World) -> FrameBatch:
     """Return the rendered frames of a world with their times."""
     frames = render(world)
-    return FrameBatch(frames, np.arange(len(frames)) / FPS)
+    return FrameBatch(frames, np.arange(len(frames)) / FPS, len(frames) / FPS)
 
 
 class StreamFeed:

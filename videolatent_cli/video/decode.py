@@ -106,7 +106,7 @@ def decode_frames(
     data = np.stack([pictures[t.seconds] for t in targets])  # (frame, height, width, 3)
     pts = np.array([float(t.seconds) - info.start_seconds for t in targets])
     pts = np.where(times == on_screen, pts, times)  # a picture that stays is seen at the moment
-    return FrameBatch(data, np.maximum(pts, 0.0))
+    return FrameBatch(data, np.maximum(pts, 0.0), info.duration_seconds)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ class FrameBatch:
     """RGB values in [0, 255], shape (frame, height, width, 3)."""
     pts_seconds: NDArray[np.float64]
     """Times since the start of the video (s), shape (frame,); never decreasing."""
+    duration_seconds: float | None = None
+    """Length of the whole video (s); None: unknown."""
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4 or self.data.shape[-1] != 3 or self.data.dtype != np.uint8:

@@ -1,9 +1,10 @@
-"""Choice of the attention kernel."""
+"""Choice of the attention kernel, and what kernels must be told about a call."""
 
 from functools import cache
 from importlib.util import find_spec
 
 import torch
+from torch import Tensor
 
 from videolatent_cli.errors import SetupError
 
@@ -67,3 +68,25 @@ def _obstacle(name: str, device: str) -> str:
     if (parent and find_spec(parent) is None) or find_spec(module) is None:
         return f"'{package}' is not installed: pip install {package}"
     return ""
+
+
+def one_row(queries: int, keys: int, device: torch.device) -> dict[str, Tensor | int]:
+    """Return the arguments that tell FlashAttention to take a call as one row of one text.
+
+    Without them, transformers infers from the position ids of a single row where packed texts
+    begin. Position ids that repeat or start late, such as those of latents on a state, then hide
+    keys from the queries. Other kernels ignore these arguments.
+
+    Source: `FlashAttentionKwargs` of transformers 5.20 to 5.24.
+
+    Args:
+        queries: Number of tokens of the call.
+        keys: Number of positions that they attend to, themselves included.
+        device: Device of the call.
+    """
+    return {
+        "cu_seq_lens_q": torch.tensor([0, queries], dtype=torch.int32, device=device),
+        "cu_seq_lens_k": torch.tensor([0, keys], dtype=torch.int32, device=device),
+        "max_length_q": queries,
+        "max_length_k": keys,
+    }

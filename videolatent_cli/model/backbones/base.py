@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from videolatent_cli.errors import IncompatibleError
+from videolatent_cli.model.backbones.attention import one_row
 from videolatent_cli.model.backbones.features import Layout, VideoFeatures
 from videolatent_cli.model.backbones.lora import with_lora
 from videolatent_cli.model.backbones.pixels import Colors, Geometry, group_times, resampling
@@ -47,6 +49,8 @@ class Backbone(nn.Module, ABC):
     """Attribute name of the decoder within the model."""
     placeholder: str
     """Text that the chat template writes for a video."""
+    after_video: str = ""
+    """Text that the processor writes after the last visual token; part of the video's text."""
 
     def __init__(
         self,
@@ -61,6 +65,11 @@ class Backbone(nn.Module, ABC):
         self.colors = Colors.of(settings)
         self.geometry = self.make_geometry()
         self.resizing = self.make_resizing(settings)
+
+    @classmethod
+    def video_template(cls) -> str | None:
+        """Return the family's own chat template for videos; None: that of the model's folder."""
+        return None
 
     @abstractmethod
     def make_geometry(self) -> Geometry:
@@ -84,7 +93,10 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def video_text(self, layout: Layout) -> str:
-        """Return the text that replaces the placeholder, one placeholder token per visual token.
+        """Return the text of a video up to its last visual token or the border after it.
+
+        With `after_video` it replaces the placeholder of the chat template, with one placeholder
+        token per visual token.
 
         Source: the family's processor in transformers 5.10 and later.
         """
@@ -121,6 +133,11 @@ class Backbone(nn.Module, ABC):
     def slice_deepstack(self, deepstack: dict[str, Any], part: slice) -> dict[str, Any]:
         """Return the result of `deepstack_inputs` restricted to some positions of the prompt."""
         return deepstack
+
+    @property
+    def name(self) -> str:
+        """Folder or hub id that the model was loaded from, for error messages."""
+        return str(self.config.name_or_path)
 
     @property
     def core(self) -> Any:  # noqa: ANN401 - transformers' models share no useful type
@@ -163,16 +180,30 @@ class Backbone(nn.Module, ABC):
         """Return the merged visual features of one video's frames, which are already resized."""
         return self.encode_videos([frames])[0]
 
-    def layout(self, pts_seconds: NDArray[np.float64], width_px: int, height_px: int) -> Layout:
-        """Return the layout of the visual tokens of frames, given their times and size."""
+    def layout(
+        self,
+        pts_seconds: NDArray[np.float64],
+        width_px: int,
+        height_px: int,
+        duration_seconds: float | None = None,
+    ) -> Layout:
+        """Return the layout of the visual tokens of frames, given their times and size.
+
+        Args:
+            pts_seconds: Presentation times of the frames (s).
+            width_px: Width of the frames.
+            height_px: Height of the frames.
+            duration_seconds: Length of the whole video (s); None: unknown.
+        """
         times = torch.from_numpy(pts_seconds)
         groups = group_times(times, self.geometry.frames_per_group)
-        return Layout(self.grid(len(times), width_px, height_px), groups, times)
+        grid = self.grid(len(times), width_px, height_px)
+        return Layout(grid, groups, times, duration_seconds=duration_seconds)
 
     def layout_of(self, frames: FrameBatch) -> Layout:
         """Return the layout of the visual tokens of frames that are already resized."""
         _, height, width, _ = frames.data.shape
-        return self.layout(frames.pts_seconds, width, height)
+        return self.layout(frames.pts_seconds, width, height, frames.duration_seconds)
 
     def num_visual_tokens(self, grid: tuple[int, int, int]) -> int:
         """Return the number of visual tokens of a grid."""
@@ -211,6 +242,7 @@ class Backbone(nn.Module, ABC):
             recompute: Whether the backward pass runs everything again in parts, to save memory.
         """
         visual: Tensor = ids == self.visual_token_id  # (video, seq)
+        self._check_features(visual, features)
         merged = torch.cat([f.embeds for f in features])  # (all visual tokens, dim)
         embeds = self.embed(ids)
         # Rows and placeholders are in the same order as the features, so one scatter fills all.
@@ -227,6 +259,23 @@ class Backbone(nn.Module, ABC):
             return self._run(*inputs, after, before, (), **levels).state
 
         return run_parts(run, ids.shape[1], state)
+
+    def _check_features(
+        self, visual: Bool[Tensor, "video seq"], features: list[VideoFeatures]
+    ) -> None:
+        """Raise an error unless each prompt has one visual token per feature vector.
+
+        Raises:
+            IncompatibleError: If the numbers differ. A scatter would fill what it can, silently.
+        """
+        pairs = zip(visual.sum(1).tolist(), features, strict=True)
+        for row, (count, video) in enumerate(pairs):
+            if count != len(video.embeds):
+                raise IncompatibleError(
+                    f"video {row} of the batch: its prompt must have one visual token per feature "
+                    f"vector, got {count} tokens and {len(video.embeds)} vectors; "
+                    "run 'vl cache verify'"
+                )
 
     def extend(
         self,
@@ -257,8 +306,7 @@ class Backbone(nn.Module, ABC):
         flat = (state.next_position[:, None] + steps - 1).clamp(min=0)
         after = state.next_position + steps[:, -1]
         positions = self.text_positions(flat)
-        in_order = advances_position is None
-        return self._run(embeds, mask, positions, after, state, layers, in_order=in_order)
+        return self._run(embeds, mask, positions, after, state, layers)
 
     def _run(
         self,
@@ -268,8 +316,6 @@ class Backbone(nn.Module, ABC):
         next_position: Int[Tensor, " batch"],
         state: State,
         layers: tuple[int, ...],
-        *,
-        in_order: bool = True,
         **deepstack: Any,  # noqa: ANN401 - arguments of transformers
     ) -> Extension:
         """Run the decoder once, causally, on top of a state.
@@ -281,7 +327,6 @@ class Backbone(nn.Module, ABC):
             next_position: Position id of the token after these.
             state: State of all tokens before.
             layers: Layers to return hidden states of.
-            in_order: False if markers, slots or latents may share a position id.
             deepstack: Result of `deepstack_inputs`.
         """
         full_mask = torch.cat((state.mask, mask), 1)  # (batch, state seq + seq)
@@ -290,16 +335,16 @@ class Backbone(nn.Module, ABC):
         past: Any = DynamicCache(list(state.layers), config=decoder.config)
         # The argument is named `cache` since transformers 5.24.
         name = "cache" if "cache" in signature(decoder.forward).parameters else "past_key_values"
-        # Without a mask, FlashAttention in transformers interprets repeated or decreasing position
-        # ids as several packed texts. Such calls get a mask even if nothing is padding.
-        no_mask = in_order and bool(full_mask.all())
+        padded = not bool(full_mask.all())
+        alone = len(embeds) == 1 and not padded
         out = decoder(
             inputs_embeds=embeds,
-            attention_mask=None if no_mask else full_mask.long(),
+            attention_mask=full_mask.long() if padded else None,
             position_ids=positions,
             use_cache=True,
             output_hidden_states=bool(layers),
             **{name: past},
+            **(one_row(embeds.shape[1], full_mask.shape[1], embeds.device) if alone else {}),
             **deepstack,
         )
         keys_and_values = tuple((layer.keys, layer.values) for layer in past.layers)

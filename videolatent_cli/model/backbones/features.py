@@ -1,7 +1,7 @@
 """Visual features of a video and their layout, as the vision tower and merger output them."""
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,8 @@ class Layout:
     """Presentation time at the middle of each frame group (s), float64."""
     pts_seconds: Float[Tensor, " frame"]
     """Presentation times of the frames (s), float64."""
+    duration_seconds: float | None = field(default=None, kw_only=True)
+    """Length of the whole video (s); None: unknown."""
 
     @property
     def seconds_per_group(self) -> float:

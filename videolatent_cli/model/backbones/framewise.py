@@ -62,10 +62,23 @@ class Framewise(Backbone):
             features.append(VideoFeatures(**vars(self.layout_of(frames)), embeds=embeds))
         return features
 
+    def placeholders(self, grid: tuple[int, int, int]) -> str:
+        """Return the placeholder tokens of a grid as text.
+
+        Raises:
+            SetupError: If the tokenizer has no such token.
+        """
+        token: str | None = self.tokenizer.convert_ids_to_tokens(self.visual_token_id)
+        if token is None:
+            raise SetupError(
+                f"backbone.model: the tokenizer of '{self.name}' must have the visual token of the "
+                f"configuration, got none of id {self.visual_token_id}; take both from one release"
+            )
+        return token * self.num_visual_tokens(grid)
+
     def frame_placeholders(self, layout: Layout) -> str:
         """Return the placeholder tokens of one frame as text."""
-        token: str = self.tokenizer.convert_ids_to_tokens(self.visual_token_id)
-        return token * self.num_visual_tokens((1, *layout.grid[1:]))
+        return self.placeholders((1, *layout.grid[1:]))
 
     @override
     def prompt_positions(
@@ -151,8 +164,7 @@ class LlavaOnevision(Framewise):
 
     @override
     def video_text(self, layout: Layout) -> str:
-        token: str = self.tokenizer.convert_ids_to_tokens(self.visual_token_id)
-        return token * self.num_visual_tokens(layout.grid)
+        return self.placeholders(layout.grid)
 
 
 class SmolVLM(Framewise):
@@ -160,6 +172,15 @@ class SmolVLM(Framewise):
 
     decoder = "text_model"
     placeholder = "<video>"
+    after_video = "\n\n"
+
+    @override
+    @classmethod
+    def video_template(cls) -> str | None:
+        """Return the template of transformers' processor: that of the releases drops videos."""
+        from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
+
+        return DEFAULT_CHAT_TEMPLATE
 
     @override
     @property
@@ -189,11 +210,13 @@ class SmolVLM(Framewise):
         border = "<fake_token_around_image>"
         image = f"{border}<global-img>{self.frame_placeholders(layout)}{border}"
         times = [int(second) for second in layout.group_seconds.tolist()]
+        # Like transformers, which takes the last frame's time where the duration is unknown.
+        duration = layout.duration_seconds
+        whole = times[-1] if duration is None else int(duration)
         return (
             f"You are provided the following series of {_in_words(len(times))} frames from a "
-            f"{timedelta(seconds=times[-1])} [H:MM:SS] video.\n"
+            f"{timedelta(seconds=whole)} [H:MM:SS] video.\n"
             + "".join(f"\nFrame from {t // 60:02d}:{t % 60:02d}:{image}" for t in times)
-            + "\n\n"
         )
 
 

@@ -11,8 +11,8 @@ from transformers.utils import logging as transformers_logging
 
 from videolatent_cli.errors import SetupError
 from videolatent_cli.model.backbones.attention import choose_attention
+from videolatent_cli.model.backbones.folder import offline, read_settings, read_template
 from videolatent_cli.model.backbones.framewise import InternVL, LlavaOnevision, SmolVLM
-from videolatent_cli.model.backbones.pixels import offline, read_settings
 from videolatent_cli.model.backbones.quantization import nf4, prepare
 from videolatent_cli.model.backbones.qwen_vl import Qwen2VL, Qwen3VL
 from videolatent_cli.model.backbones.tiny import TINY, TINY_FOLDER
@@ -90,6 +90,9 @@ def load_backbone(
             f"supported: {', '.join(FAMILIES)}; choose a model of these families"
         )
     family, settings = FAMILIES[config.model_type], read_settings(folder)
+    template = family.video_template() or read_template(folder)
+    if template is not None:
+        tokenizer.chat_template = template
     options: dict[str, Any] = {"attn_implementation": choose_attention(recipe.attention, device)}
     dtype = _dtype(recipe.dtype, device)
     if recipe.weights == "random":
@@ -111,10 +114,19 @@ def _pretrained(folder: str | Path, options: dict[str, Any]) -> Any:  # noqa: AN
     """Return a model with its pretrained weights.
 
     Raises:
-        SetupError: If weights are missing, unexpected, or of another shape.
+        SetupError: If weights are missing, unexpected, or of another shape, or in a format that
+            needs a package that is not installed.
     """
     from_pretrained: Any = AutoModelForImageTextToText.from_pretrained
-    model, loading_info = from_pretrained(folder, output_loading_info=True, **options)
+    try:
+        model, loading_info = from_pretrained(folder, output_loading_info=True, **options)
+    except ImportError as error:
+        # Quantized releases, such as those with AWQ weights, need packages of their own.
+        reason = " ".join(str(error).split())
+        raise SetupError(
+            f"backbone.model: cannot load, got '{folder}' ({reason}); name its release without "
+            "quantization, and set backbone.quantization: nf4 for 4-bit weights"
+        ) from None
     # transformers would fill missing weights with random numbers and only log a warning.
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         names = sorted(str(name) for name in loading_info[problem])

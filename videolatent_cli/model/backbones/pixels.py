@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers.utils.hub import cached_file
 
 from videolatent_cli.errors import SetupError
 
@@ -78,52 +74,6 @@ def resampling(settings: dict[str, Any], default: str) -> str:
             "choose a model that resizes frames with one of them"
         )
     return default if number is None else filters[number]
-
-
-def processor_files(folder: str | Path) -> list[Path]:
-    """Return the existing files with processor settings, the file that takes precedence first.
-
-    Args:
-        folder: Folder or hub id. With `VL_OFFLINE=1` only files on this machine are used.
-    """
-    names = (
-        "video_preprocessor_config.json",
-        "processor_config.json",
-        "preprocessor_config.json",
-    )
-    paths = [
-        cached_file(
-            str(folder),
-            name,
-            local_files_only=offline(),
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-        for name in names
-    ]
-    return [Path(path) for path in paths if path is not None]
-
-
-def offline() -> bool:
-    """Whether `VL_OFFLINE=1` forbids downloads, so that models must be on this machine."""
-    return os.environ.get("VL_OFFLINE") == "1"
-
-
-def read_settings(folder: str | Path) -> dict[str, Any]:
-    """Return the settings of a model's video processor, from the first file that has them.
-
-    Raises:
-        SetupError: If no file has them.
-    """
-    for path in processor_files(folder):
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        settings: dict[str, Any] = content.get("video_processor", content)
-        if "image_mean" in settings:
-            return settings
-    raise SetupError(
-        f"backbone.model: '{folder}' has no file with the processor's image_mean; add its "
-        "preprocessor_config.json"
-    )
 
 
 def normalised(frames: FrameBatch, colors: Colors) -> Float[Tensor, "frame 3 height width"]:

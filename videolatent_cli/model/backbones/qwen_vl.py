@@ -67,19 +67,34 @@ class Qwen2VL(Backbone):
     ) -> tuple[Int[Tensor, "3 video seq"], Int[Tensor, " video"]]:
         """Return temporal, height and width position ids, and the next position id of each prompt.
 
-        Choice: text continues after the largest position id of the video, as these models were
-        trained (transformers 4). The prefill of transformers 5.23 continues after the largest one
-        in space, which in a long video is smaller than the largest one in time.
+        Choice: all text after a video continues after the video's largest position id, as these
+        models were trained (transformers 4). In transformers 5.23, the prefill continues after the
+        largest one in space, which in a long video is smaller than the largest one in time.
         """
-        positions, deltas = self.core.model.get_rope_index(
+        visual = ids == self.visual_token_id  # (video, seq)
+        positions, _ = self.core.model.get_rope_index(
             ids,
-            mm_token_type_ids=(ids == self.visual_token_id).int() * 2,  # 0 text, 2 video
+            mm_token_type_ids=visual.int() * 2,  # 0 text, 2 video
             video_grid_thw=torch.tensor([layout.grid for layout in layouts], device=ids.device),
-            second_per_grid_ts=[layout.seconds_per_group for layout in layouts],
+            second_per_grid_ts=[self._seconds_per_grid(layout) for layout in layouts],
             attention_mask=mask.long(),
         )
-        # A delta is the largest position id + 1, minus the number of tokens.
-        return positions, (mask.sum(1) + deltas.squeeze(-1)).long()
+        # First position id after the video: (video,). Padding is on the left, before the video.
+        start = positions.masked_fill(~visual, -1).amax((0, 2)) + 1
+        behind = visual.flip(1).cumsum(1).flip(1) == 0  # (video, seq), after the last visual token
+        text = start[:, None] + behind.cumsum(1) - 1
+        return torch.where(behind, text, positions), start + behind.sum(1)
+
+    def _seconds_per_grid(self, layout: Layout) -> float:
+        """Return the seconds from one frame group to the next, for the position ids of Qwen2.5-VL.
+
+        Choice: the mean is a little too small if the last frame is shown earlier before its moment
+        than the first. transformers rounds position ids down, so that 0.999 s would count like no
+        time. The tolerance adds a quarter of a position id over the whole video.
+        """
+        per_second = getattr(self.config.vision_config, "tokens_per_second", 1)
+        steps = max(layout.grid[0] - 1, 1)
+        return layout.seconds_per_group + 0.25 / (per_second * steps)
 
     @override
     def text_positions(self, flat: Int[Tensor, "batch seq"]) -> Int[Tensor, "3 batch seq"]:
