@@ -69,7 +69,7 @@ def read_option(options: Sequence[str], text: str) -> int | None:
 
 
 def _yes_no_option(options: Sequence[str], text: str) -> int | None:
-    """Return the option for which `Yes, there is no other` stands, if the options are yes and no."""
+    """Return the option that `Yes, there is no other` names, if the options are yes and no."""
     words, said = [word_texts(option) for option in options], read_yes_no(text)
     if sorted(words) != [("no",), ("yes",)] or said is None:
         return None
