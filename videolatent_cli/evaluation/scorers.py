@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from videolatent_cli.data.triplets import Triplet
 
-Verdict = Literal["right", "wrong", "unparsed"]
-"""Verdict on an answer; `unparsed`: the text gives no answer of the expected type, or several."""
+Verdict = Literal["right", "wrong", "unparsed", "failed"]
+"""Verdict on an answer. `unparsed`: the text gives no answer of the expected type, or several;
+`failed`: there is no answer, since the video cannot be read."""
 INTERVAL_IOU = 0.5
 """Smallest overlap (intersection over union) with which an interval is right.
 

@@ -11,7 +11,7 @@ from loguru import logger
 
 from videolatent_cli.data.dataset import Dataset, check_media, load_dataset, video_count
 from videolatent_cli.data.eventworld.files import render_splits
-from videolatent_cli.errors import DataError, RecipeError, VideoError
+from videolatent_cli.errors import DataError, RecipeError, ResourceError, VideoError
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.load import sampling_of
 from videolatent_cli.model.source import VideoSource, encode_clips, missing_clips, pinned_clips
@@ -24,6 +24,7 @@ from videolatent_cli.training.groups import Lengths
 from videolatent_cli.video.clip import Clip
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
     from videolatent_cli.model.videolatent import VideoLatent
@@ -183,6 +184,51 @@ def prepare(
     status = cache_status(source, [c for c in pinned if c.path not in bad], cache_dir)
     report = BuildReport(status, encoded, bad, time.perf_counter() - started)
     return Prepared(dataset.without(bad), source), report
+
+
+def unreadable_clips(
+    source: VideoSource, clips: Iterable[Clip], progress: Progress = silent
+) -> dict[Clip, str]:
+    """Encode the clips that the cache lacks; return the reasons of those that cannot be read.
+
+    Raises:
+        InterruptedRunError: After Ctrl-C; videos encoded so far are kept.
+    """
+    pinned, reasons = pinned_clips(dict.fromkeys(clips))
+    missing = missing_clips(source, pinned)
+    bad: dict[str, str] = {}  # reasons by key
+    with StopRequest() as stop, closing(_read(source, missing)) as reading:
+        for done, (clip, reason) in enumerate(reading, start=1):
+            if reason is not None:
+                bad[source.key(clip)] = reasons[clip] = reason
+            progress("encode", done, len(missing))
+            stop.check(f"{done - len(bad)} videos are cached", "the same command")
+    for clip in pinned:  # only the first of several files with equal content was read
+        if clip not in reasons and source.key(clip) in bad:
+            reasons[clip] = f"{clip.path}: has equal content; {bad[source.key(clip)]}"
+    return reasons
+
+
+def _read(source: VideoSource, clips: list[Clip]) -> Generator[tuple[Clip, str | None]]:
+    """Encode clips into the cache, and yield each with its error; None: it can be read.
+
+    If the cache cannot be written, the clips are only decoded.
+    """
+    done = 0
+    try:
+        with closing(encode_clips(source, clips)) as encoding:
+            for clip, frames in encoding:
+                done += 1
+                yield clip, str(frames) if isinstance(frames, VideoError) else None
+    except ResourceError as error:
+        logger.warning("features are not cached, so videos are decoded again: {}", error)
+    for clip in clips[done:]:
+        try:
+            source.decode(clip)
+        except VideoError as error:
+            yield clip, str(error)
+        else:
+            yield clip, None
 
 
 def _stop_early(recipe: Recipe, bad: dict[Path, str]) -> None:
