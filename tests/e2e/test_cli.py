@@ -79,6 +79,25 @@ def test_the_whole_way_through(vl: Run, recipe: Path, cache_dir: Path, tmp_path:
     assert vl("export", "runs/small", "-o", "out", "--half").code == 0
 
 
+def test_pages_and_tables_about_a_run(
+    vl: Run, run_dir: Path, recipe: Path, cache_dir: Path
+) -> None:
+    cache = ("--cache-dir", cache_dir)
+    probed = vl("probe", run_dir, "--limit", "2", *cache)
+    assert probed.code == 0, probed.stderr
+    assert all(part in probed.stdout for part in ("F12", "what the latents are worth"))
+    assert f"page {run_dir}/probe.html" in probed.stderr
+    again = vl("probe", run_dir, "--limit", "2", "--json", "--html", "p.html", *cache)
+    assert json.loads(again.stdout)["schema"] == "vl.probe/1"
+    assert Path("p.html").exists()
+    reported = vl("report", run_dir, "--limit", "1", "--samples", "1", *cache)
+    assert reported.stdout.strip() == f"{run_dir}/report.html"
+    small = ("--trace-tokens", "8", "--question-tokens", "4", "--answer-tokens", "2")
+    timed = vl("bench", recipe, *small, "--rounds", "1", "--device", "cpu")
+    assert timed.code == 0, timed.stderr
+    assert all(row in timed.stdout for row in ("chain of thought", "plain SFT", "GRPO-style"))
+
+
 def test_ask_json_follows_its_schema(vl: Run, video: Path, tmp_path: Path) -> None:
     result = vl(
         "ask", video, "Where?", "--json", "--choices", "up|down", "--from", "0:01", "--to", "3"
@@ -138,6 +157,7 @@ def test_library_by_command(vl: Run, tmp_path: Path) -> None:
     file = next((tmp_path / "world").rglob("000001.mp4"))
     assert json.loads(vl("library", "show", file, *lib).stdout)["state"] == "indexed"
     assert "lib: no problems found" in vl("library", "verify", *lib).stdout
+    assert "lib: is up to date" in vl("library", "migrate", *lib).stdout
     assert "MB freed" in vl("library", "compact", *lib).stdout
     assert "3 segments" in vl("library", "export", *lib, "-o", "x.jsonl").stdout
     assert "is now" in vl("library", "relocate", tmp_path / "world", "world", *lib).stdout

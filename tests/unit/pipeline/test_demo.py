@@ -1,25 +1,28 @@
 """The demo at a small size, with the embedded backbone and the shipped recipes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import Result
 from videolatent_cli.cli.demo import demo_tables
 from videolatent_cli.pipeline import demo
 from videolatent_cli.recipe import Recipe, load_recipe
 from videolatent_cli.runtime.machine import Machine
 
 SMALL = [
-    "training.max_steps=3",
-    "data.num_videos=10",
-    "data.num_eval_videos=6",
-    "training.videos_per_batch=2",
+    "training.max_steps=2",
+    "data.num_videos=2",
+    "data.num_eval_videos=3",
+    "data.questions_per_video=6",
+    "training.videos_per_batch=1",
 ]
 
 
 def test_demo_makes_everything_and_a_second_run_repeats_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vl: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def small(path: Path) -> Recipe:
         return load_recipe(path, SMALL)
@@ -48,6 +51,11 @@ def test_demo_makes_everything_and_a_second_run_repeats_it(
     assert report.answer.evidence
     assert report.peak_memory_bytes > 1e8
     assert {"render", "encode", "train quickstart", "train quickstart_sft"} <= set(stages)
+    with monkeypatch.context() as patch:
+        patch.setattr(demo, "run_demo", lambda *_: report)
+        shown = vl("demo", "--dir", tmp_path / "d").stdout
+    assert f"right: {report.right_answer}" in shown
+    assert all(f"{path}\n" in shown for path in report.files.values())
     stages.clear()
     again = demo.run_demo(
         demo.DemoRequest(tmp_path / "d"),

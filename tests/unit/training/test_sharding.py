@@ -89,6 +89,7 @@ def compare(rank: int, folder: Path, train: str, **changes: str) -> None:
             assert torch.allclose(clipped, wanted[name], rtol=1e-4, atol=1e-7), f"{about}: {name}"
 
 
+@pytest.mark.slow
 def test_gradients_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
     for family in FAMILIES:
         write_family(tmp_path / family, family)

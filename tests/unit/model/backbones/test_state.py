@@ -7,6 +7,7 @@ from torch.nn.functional import pad
 
 from tests.factories import LATENT, one_row
 from tests.families import family_batch, load_family
+from videolatent_cli.model.backbones.state import State
 from videolatent_cli.model.batch import Batch
 from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.objectives import answer_loss
@@ -70,3 +71,37 @@ def test_gradient_through_the_state_is_that_of_one_pass(family_folder: Path) -> 
     assert grads[0].keys() == grads[1].keys()
     for name, gradient in grads[0].items():
         assert torch.allclose(grads[1][name], gradient, rtol=1e-3, atol=1e-5), name
+
+
+def numbered_state(rows: int = 2, length: int = 3) -> State:
+    """A state of one layer whose keys are numbered and whose values are their negatives."""
+    keys = torch.arange(float(rows * length)).view(rows, 1, length, 1)
+    mask = torch.ones(rows, length, dtype=torch.bool)
+    return State(((keys, -keys),), mask, torch.full((rows,), length))
+
+
+def test_rows_repeat_and_gradients_add_up() -> None:
+    state = numbered_state()
+    assert state.rows(torch.arange(2)).layers[0][0] is state.layers[0][0]
+    twice = state.rows(torch.tensor([0, 0, 1, 1])).layers[0][0]
+    assert twice[:, 0, 0, 0].tolist() == [0, 0, 3, 3]
+    mixed = state.rows(torch.tensor([1, 0, 1]))
+    assert mixed.layers[0][1][:, 0, 0, 0].tolist() == [-3, 0, -3]
+    keys = torch.ones(1, 1, 2, 1, requires_grad=True)
+    one = State(((keys, keys),), torch.ones(1, 2, dtype=torch.bool), torch.tensor([2]))
+    one.rows(torch.zeros(5, dtype=torch.long)).layers[0][0].sum().backward()
+    assert keys.grad is not None
+    assert keys.grad.flatten().tolist() == [5, 5]
+
+
+def test_a_window_and_the_rest_join_to_the_whole() -> None:
+    state = numbered_state()
+    head, rest = state.window(0, 1, torch.tensor([1, 1])), state.window(1, 3, state.next_position)
+    assert (head.length, rest.length) == (1, 2)
+    whole = head.joined(rest)
+    assert torch.equal(whole.layers[0][0], state.layers[0][0])
+    assert torch.equal(whole.mask, state.mask)
+    assert torch.equal(whole.next_position, state.next_position)
+    own = head.copied()
+    own.layers[0][0].fill_(9)
+    assert head.layers[0][0][0, 0, 0, 0] == 0

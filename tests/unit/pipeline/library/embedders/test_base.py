@@ -14,7 +14,7 @@ from videolatent_cli.pipeline.library.search import SearchRequest, search
 
 
 def test_a_library_keeps_to_its_embedder(indexed: Path, siglip: Path, tmp_path: Path) -> None:
-    with pytest.raises(IncompatibleError, match=r"made with embedder_spec lexical, now it would"):
+    with pytest.raises(IncompatibleError, match=r"made with embedder_spec lexical, got siglip"):
         run(indexed, embedder=f"siglip:{siglip}")
     copy = tmp_path / "model"
     copy.mkdir()
