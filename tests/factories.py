@@ -52,9 +52,10 @@ def make_video(
     size: tuple[int, int] = (128, 64),
     options: tuple[str, ...] = (),
     codec: str = "libx264",
+    first: int = 0,
 ) -> Path:
-    """A real video file of numbered frames; `options` are ffmpeg's, before the output name."""
-    frames = np.stack([numbered_frame(i, *size) for i in range(num_frames)])
+    """A real video file of frames numbered from `first`; `options` are ffmpeg's for the output."""
+    frames = np.stack([numbered_frame(first + i, *size) for i in range(num_frames)])
     command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-y", "-f", "rawvideo"]
     command += ["-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", str(fps), "-i", "pipe:0"]
     command += ["-c:v", codec, "-pix_fmt", "yuv420p", *options, f"file:{path}"]

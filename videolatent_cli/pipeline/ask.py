@@ -87,8 +87,8 @@ def _check(request: AskRequest) -> None:
         raise UsageError("--from, --to: select a part of one video, got a library")
     if not request.place.is_dir() and request.library.selects:
         raise UsageError(f"--under, --where, --min-score: are for libraries, got {request.place}")
-    if start is not None and end is not None and end <= start:
-        raise UsageError(f"--to: must be after --from {start:g} s, got {end:g} s")
+    if end is not None and end <= (start or 0.0):
+        raise UsageError(f"--to: must be after --from {start or 0.0:g} s, got {end:g} s")
     if len(request.choices) == 1:
         raise UsageError(f"--choices: must be two or more, got '{request.choices[0]}'")
     try:

@@ -13,7 +13,7 @@ class FrameBatch:
     data: NDArray[np.uint8]
     """RGB values in [0, 255], shape (frame, height, width, 3)."""
     pts_seconds: NDArray[np.float64]
-    """Times since the first frame of the video (s), shape (frame,); never decreasing."""
+    """Times since the start of the video (s), shape (frame,); never decreasing."""
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4 or self.data.shape[-1] != 3 or self.data.dtype != np.uint8:

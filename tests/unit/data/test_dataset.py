@@ -9,6 +9,7 @@ from videolatent_cli.data.dataset import Dataset, check_media, load_dataset
 from videolatent_cli.data.triplets import Triplet
 from videolatent_cli.errors import DataError, RecipeError
 from videolatent_cli.recipe import parse_recipe
+from videolatent_cli.video.clip import Clip
 
 
 def test_dataset_of_triplets_stays_below_its_root(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_dataset_of_triplets_stays_below_its_root(tmp_path: Path) -> None:
     assert list(dataset.evaluation) == ["eval"]
     check_media(dataset, tmp_path / "t.jsonl")
     path = dataset.path(dataset.splits["train"][0])
-    assert dataset.without([path]).splits == {"train": [], "eval": []}
+    assert dataset.without([Clip(path)]).splits == {"train": [], "eval": []}
     outside = Triplet(video="../b.mp4", question="q", answer="a")
     with pytest.raises(DataError, match=r"video: must be below .*media, got ../b.mp4"):
         dataset.path(outside)

@@ -7,9 +7,10 @@ import pytest
 
 from tests.factories import SPEC, make_video
 from videolatent_cli.errors import VideoError
+from videolatent_cli.video.content import content_id
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
-from videolatent_cli.video.info import content_id, read_info
+from videolatent_cli.video.info import read_info
 
 
 def test_rotation_and_pixel_aspect_are_applied(tmp_path: Path) -> None:

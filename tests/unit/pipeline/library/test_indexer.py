@@ -14,7 +14,7 @@ from videolatent_cli.pipeline.library.maintenance import library_problems
 from videolatent_cli.runtime.isolation import Isolation
 from videolatent_cli.store.library import Library
 from videolatent_cli.store.library_rows import FileRow
-from videolatent_cli.video.info import content_id
+from videolatent_cli.video.content import content_id
 
 
 def test_a_file_that_decodes_badly_takes_its_copies_along(

@@ -23,7 +23,7 @@ from videolatent_cli.pipeline.runs.trained_model import EMBEDDED, open_model
 from videolatent_cli.pipeline.train import TrainRequest, train
 from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.video.clip import Clip
-from videolatent_cli.video.info import content_id
+from videolatent_cli.video.content import content_id
 
 
 def test_segments_by_the_backbone_itself(media: Path, small_folder: Path, tmp_path: Path) -> None:
