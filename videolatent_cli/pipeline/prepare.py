@@ -17,7 +17,7 @@ from videolatent_cli.data.dataset import (
     video_count,
 )
 from videolatent_cli.data.eventworld.files import render_splits
-from videolatent_cli.errors import DataError, RecipeError, VideoError
+from videolatent_cli.errors import DataError, RecipeError, ResourceError, VideoError
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.load import sampling_of
 from videolatent_cli.model.source import VideoSource, encode_clips, missing_clips, pinned_clips
@@ -29,7 +29,7 @@ from videolatent_cli.training.feed import StreamFeed, TripletFeed
 from videolatent_cli.training.groups import Lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Generator, Iterable, Mapping
     from pathlib import Path
 
     from videolatent_cli.model.videolatent import VideoLatent
@@ -196,6 +196,47 @@ def prepare(
         status, encoded, reasons, tuple(outside.values()), time.perf_counter() - started
     )
     return Prepared(_without(dataset, left_out), source), report
+
+
+def unreadable_clips(
+    source: VideoSource, clips: Iterable[Clip], progress: Progress = silent
+) -> dict[Clip, str]:
+    """Encode the clips that the cache lacks; return the reasons of those that cannot be read.
+
+    Raises:
+        InterruptedRunError: After Ctrl-C; videos encoded so far are kept.
+    """
+    pinned, bad = pinned_clips(dict.fromkeys(clips))
+    missing = missing_clips(source, pinned)
+    with StopRequest() as stop, closing(_read(source, missing)) as reading:
+        for done, (clip, reason) in enumerate(reading, start=1):
+            if reason is not None:
+                bad[clip] = reason
+            progress("encode", done, len(missing))
+            stop.check(f"{done} videos are read", "the same command")
+    return _with_copies(source, pinned, bad)
+
+
+def _read(source: VideoSource, clips: list[Clip]) -> Generator[tuple[Clip, str | None]]:
+    """Encode clips into the cache, and yield each with its error; None: it can be read.
+
+    If the cache cannot be written, the clips are only decoded.
+    """
+    done = 0
+    try:
+        with closing(encode_clips(source, clips)) as encoding:
+            for clip, frames in encoding:
+                done += 1
+                yield clip, str(frames) if isinstance(frames, VideoError) else None
+    except ResourceError as error:
+        logger.warning("features are not cached, so videos are decoded again: {}", error)
+    for clip in clips[done:]:
+        try:
+            source.decode(clip)
+        except VideoError as error:
+            yield clip, str(error)
+        else:
+            yield clip, None
 
 
 def left_out_parts(recipe: Recipe, dataset: Dataset) -> Dataset:

@@ -26,10 +26,18 @@ from benchmarks.ablation.cells import (
 )
 from benchmarks.ablation.leaks import Guess, guesses, leaks
 from benchmarks.ablation.plot import draw
-from benchmarks.ablation.seeds import SeedDifference, difference
-from benchmarks.ablation.tables import gain
+from benchmarks.ablation.seeds import (
+    OverSeeds,
+    accuracy,
+    as_points,
+    as_share,
+    difference,
+    lost,
+    seeds,
+)
 from videolatent_cli.data.eventworld.world import Event, Kind, World, WorldState
 from videolatent_cli.data.triplets import Triplet
+from videolatent_cli.evaluation.statistics import Accuracy
 from videolatent_cli.recipe import resolved
 
 DEEP, SHALLOW = Subset("cpu", "test_iid"), Subset("cpu", "test_iid", ablation_cells.SHALLOW)
@@ -58,10 +66,10 @@ def test_questions_are_those_that_a_run_is_asked() -> None:
     assert ("next_shape", 3) in {(one.family, one.hops) for one in asked}
 
 
-def test_seeds_are_pooled_by_depth() -> None:
-    cells = [cell("sft", 0, on="1010"), cell("sft", 1, on="0001")]
-    assert (SHALLOW.pooled(cells), SHALLOW.videos()) == ([True, False], ["a"])
-    assert DEEP.pooled(cells) == [False, True, False, False, False, True]
+def test_questions_are_chosen_by_depth() -> None:
+    one = cell("sft", 0, on="1010")
+    assert (SHALLOW.right(one), SHALLOW.videos()) == ([True], ["a"])
+    assert DEEP.right(one) == [False, True, False]
     assert DEEP.videos() == ["a", "b", "b"]
 
 
@@ -70,13 +78,12 @@ def test_a_cell_with_another_number_of_answers_is_refused() -> None:
         DEEP.right(cell("sft", 0, on="101"))
 
 
-def test_gains_pair_only_the_seeds_that_both_have() -> None:
+def test_differences_pair_only_the_seeds_that_both_have() -> None:
     full = [cell("full", 0, on="1111"), cell("full", 2, on="0000")]
     sft = [cell("sft", 0, on="1000"), cell("sft", 1, on="1111")]
-    found = gain(full, sft, DEEP)
-    assert found is not None
-    assert (found.mean, found.total) == (1.0, 3)
-    assert gain(full, [cell("sft", 7, on="1000")], DEEP) is None
+    found = difference(full, sft, DEEP)
+    assert found == OverSeeds([1.0], (1.0, 1.0))
+    assert difference(full, [cell("sft", 7, on="1000")], DEEP) is None
 
 
 def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
@@ -100,14 +107,17 @@ def test_tables_come_from_files_of_the_recipes_and_the_backbone_as_they_are(
     found = {row: len(cells) for row, cells in load_rows("cpu").items()}
     assert found == dict.fromkeys(("sft", "full", "single_full", "single_sft"), 1)
     page = run()
-    assert "| full | 1 | 1.000 [0.21, 1.00] | 0.667 [0.21, 0.94] | +66.7 [" in page
+    assert "| full | 1 | 1.000 [0.21, 1.00] | 0.667 [0.21, 0.94] | +66.7* [" in page
+    both = page.split("### Benefit and dependence")[1].split("###")[0]
+    assert "| full | 1 | +66.7* [50.0, 100.0] |  |  |  | +66.7* [" in both
+    assert "| single_full | 1 |  |  |  | +33.3* [0.0, 50.0] | +100.0* [" in both
     single = next(line for line in page.splitlines() if line.startswith("| test_iid |"))
-    assert single.startswith("| test_iid | 1.000 [0.44, 1.00] | 0.667 [0.21, 0.94] | +33.3 [")
-    assert single.endswith("| -100.0 [-100.0, -100.0] | +33.3 [0.0, 50.0] |")  # over sft, full
-    assert "| single_full |" not in page.split("### One question")[0]
+    assert single.startswith("| test_iid | 1.000 [0.44, 1.00] | 0.667 [0.21, 0.94] | +33.3* [")
+    assert single.endswith("| -100.0* [-100.0, -100.0] | +33.3* [0.0, 50.0] |")  # over sft, full
+    assert "| single_full |" not in page.split("### test_iid, preset")[1].split("### One")[0]
     lost = page.split("latents are replaced")[1].split("###")[0]
-    assert "| full | +66.7 [" in lost
-    assert lost.count("| +100.0 [100.0, 100.0] |\n") == 2  # the question of 3 hops, in both rows
+    assert "| full | +66.7* [" in lost
+    assert lost.count("| +100.0* [100.0, 100.0] |\n") == 2  # the question of 3 hops, in both rows
     assert "steps, 9 and 9 s, trained side by side; 1 and 1 seeds" in page
     assert "| pair |" not in page
     assert "| full | 0.25 |  |  |  |  |  | 2.00 |" in page
@@ -213,12 +223,55 @@ def test_every_committed_cell_is_of_the_grid_as_it_is() -> None:
         assert load_cell(path, "cpu") is not None, path.name
 
 
-def test_a_difference_over_seeds_by_hand() -> None:
-    points = SeedDifference([12.0, 12.9, 9.7])
-    assert str(points) == "11.5 [7.4, 15.6]"
-    a = [cell("full", seed, on=bits) for seed, bits in enumerate(("0111", "0110"))]
+def test_an_interval_over_seeds_by_hand() -> None:
+    # mean 11.533, standard deviation 1.650, t(2) 4.303: 11.533 +- 4.303 * 1.650 / sqrt(3)
+    narrow = OverSeeds([0.12, 0.129, 0.097], (0.10, 0.13))
+    assert as_points(narrow) == "+11.5 [7.4, 15.6]"
+    wide = OverSeeds([0.12, 0.129, 0.097], (0.05, 0.13))
+    assert as_points(wide) == "+11.5 [5.0, 15.6]"
+    assert as_points(OverSeeds([0.12], (0.10, 0.13))) == "+12.0* [10.0, 13.0]"
+    assert as_share(OverSeeds([0.9, 1.0], (0.9, 0.99))) == "0.950 [0.31, 1.00]"
+    assert as_points(None) == as_share(None) == ""
+
+
+def test_differences_and_losses_have_one_value_per_seed() -> None:
+    a = [cell("full", seed, on=bits, shuffle="0000") for seed, bits in enumerate(("0111", "0110"))]
     b = [cell("sft", seed, on="0010") for seed in (0, 1)]
     found = difference(a, b, DEEP)
     assert found is not None
-    assert found.by_seed == pytest.approx([200 / 3, 100 / 3])
-    assert difference(a[:1], b, DEEP) is None
+    assert found.by_seed == pytest.approx([2 / 3, 1 / 3])
+    # The mean gain of the questions is 1, 0, 1/2; of the videos: 1 and two of 1/4.
+    assert found.questions == pytest.approx((0.25, 1.0))
+    assert lost(a, "shuffle", DEEP).by_seed == pytest.approx([1.0, 2 / 3])
+
+
+def test_seeds_do_not_multiply_the_questions() -> None:
+    """Three equal seeds say as much about other questions as one."""
+    one = [cell("full", 0, on="1110")]
+    three = [cell("full", seed, on="1110") for seed in range(3)]
+    assert accuracy(three, DEEP) == OverSeeds([2 / 3] * 3, Accuracy(2, 3).interval())
+    assert as_share(accuracy(three, DEEP)) == as_share(accuracy(one, DEEP))
+    base = [cell("sft", seed, on="1010") for seed in range(3)]
+    many, few = difference(three, base, DEEP), difference(one, base, DEEP)
+    assert many is not None
+    assert few is not None
+    assert many.interval() == few.interval()
+    assert accuracy([], DEEP) is None
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    a = [cell("full", seed, on=bits) for seed, bits in enumerate(("0111", "0000", "0111"))]
+    found = accuracy(a, DEEP)
+    assert found is not None
+    low, high = found.interval()
+    assert low < 0 < 1 < high  # clipped where it is shown
+    assert as_share(found) == "0.667 [0.00, 1.00]"
+
+
+def test_the_section_of_seeds_has_one_p_value_per_seed() -> None:
+    rows = {
+        "full": [cell("full", seed, on="0111") for seed in (0, 1)],
+        "sft": [cell("sft", 0, on="0000"), cell("sft", 1, on="0111")],
+    }
+    line = next(line for line in seeds("cpu", rows).splitlines() if line.startswith("| full - sft"))
+    assert line.endswith("| +100.0, +0.0 | 0.25, 1 |")

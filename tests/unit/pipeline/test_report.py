@@ -20,7 +20,7 @@ def test_report_is_one_small_page(trained: TrainReport, cache_dir: Path, tmp_pat
     assert '="http' not in html
     for part in (
         "Training",
-        "Effect of the latents on the answers",
+        "Dependence of the answers on the latents",
         "Sample questions",
         "data_fingerprint",
     ):
