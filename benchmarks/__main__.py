@@ -1,4 +1,4 @@
-"""Run benchmarks and write their sections of the pages in docs/results."""
+"""Command `python -m benchmarks`: run benchmarks and write their sections of docs/results."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 ABOUT_LATENTS = ("ablation", "before_latents", "demo", "embedded")
-"""Benchmarks of `latents.md`; the others write `performance.md`."""
+"""Benchmarks with a section in `latents.md`; the others write `performance.md`."""
 NAMES = (
     "startup",
     "decode",
@@ -33,13 +33,13 @@ def hardware() -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        found = re.search(r"model name\s*: (.*)", info.read_text(encoding="utf-8"))
-        model = found[1] if found else model
+        line = re.search(r"model name\s*: (.*)", info.read_text(encoding="utf-8"))
+        model = line[1] if line else model
     return f"{model}, {os.cpu_count()} cores"
 
 
 def commit() -> str:
-    """Return the commit that is measured."""
+    """Return the hash of the measured commit."""
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )

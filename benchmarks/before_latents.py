@@ -1,4 +1,4 @@
-"""What tokens between prompt and answer do to the embedded backbone before any training."""
+"""Effect of untrained tokens between prompt and answer on the embedded backbone."""
 
 import tempfile
 from pathlib import Path
@@ -25,7 +25,7 @@ VARIANTS = {
 
 @torch.no_grad()
 def first_token_loss(folder: Path, overrides: list[str]) -> float:
-    """Return the loss of the answers' first tokens (nats) on 16 videos of `test_iid`."""
+    """Return the mean loss of the first answer token (nats) on 16 videos of `test_iid`."""
     recipe = load_recipe(shipped_recipe("quickstart"), [*_DATA, *overrides])
     model = build_model(recipe).eval()
     prepared, _ = prepare(recipe, model, folder, folder)
@@ -48,8 +48,8 @@ def run() -> str:
             ]
             rows.append([name, *(f"{loss:.2f}" for loss in losses)])
     return (
-        "## Before latents\n\nLoss of the answer's first token (nats) on 1-2 hop questions, "
-        "embedded backbone, nothing trained, by `latent.positions`. "
-        "`python -m benchmarks before_latents`\n\n"
+        "## Before latents\n\nLoss of the first answer token (nats) on questions of 1-2 hops, for "
+        "both values of `latent.positions`, with the embedded backbone before any further "
+        "training. `python -m benchmarks before_latents`\n\n"
         + table(["between prompt and answer", "shared", "own"], rows)
     )

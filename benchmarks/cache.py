@@ -1,4 +1,4 @@
-"""The feature cache on LanceDB against one .npy file a video."""
+"""Feature cache on LanceDB, compared with one .npy file per video."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ VIDEOS, SHAPE, BATCH = 64, (1024, 2048), 16
 
 
 def video(index: int, values: np.ndarray) -> CachedVideo:
-    """One row of 4.2 MB."""
+    """Return a cache row of 4.2 MB."""
     times = np.arange(16) / 2
     return CachedVideo(
         f"k{index}", f"c{index}", "s", "f", "", "float16", (8, 16, 32), times, times[::2], values
@@ -35,7 +35,7 @@ def run() -> str:
 
 
 def _write(folder: Path, values: list[np.ndarray]) -> dict[str, Cost]:
-    """Measure writing all videos to both stores, each time to a new folder."""
+    """Return the cost of writing all videos to each store, into a new folder each time."""
 
     def write_npy(place: Path) -> None:
         place.mkdir()
@@ -61,7 +61,7 @@ def _write(folder: Path, values: list[np.ndarray]) -> dict[str, Cost]:
 
 
 def _read(folder: Path, cache: FeatureCache) -> dict[str, Cost]:
-    """Measure reading a batch in random order from what was written first."""
+    """Return the cost of reading a batch in random order from the first folder of each store."""
     order = np.random.default_rng(1)
 
     def read_npy() -> None:
@@ -77,6 +77,7 @@ def _read(folder: Path, cache: FeatureCache) -> dict[str, Cost]:
 
 
 def _section(written: dict[str, Cost], read: dict[str, Cost], size: float) -> str:
+    """Return the section; `size` is the size on disk over that of the payload."""
     write_ratio = written["ours"].wall_seconds / written["npy"].wall_seconds
     read_ratio = read["ours"].cpu_seconds / read["npy"].cpu_seconds
     bars = [
@@ -90,9 +91,9 @@ def _section(written: dict[str, Cost], read: dict[str, Cost], size: float) -> st
         for name, cost in costs.items()
     ]
     return (
-        f"## Feature cache\n\n{VIDEOS} videos of {SHAPE[0]}x{SHAPE[1]} float16 (4.2 MB each). "
-        "`python -m benchmarks cache`\n\n"
-        + table(["bar", "at most", "measured"], bars)
+        f"## Feature cache\n\n{VIDEOS} videos of {SHAPE[0]}x{SHAPE[1]} float16 (4.2 MB each), "
+        "compared with one .npy file per video. `python -m benchmarks cache`\n\n"
+        + table(["measure", "at most", "measured"], bars)
         + "\n\n"
         + table(["work", "store", "wall ms", "CPU ms"], rows)
     )

@@ -1,4 +1,4 @@
-"""Sampling frames from 1080p files: ours against PyAV, OpenCV and decord2 in one run."""
+"""Sampling of frames from 1080p files: our decoder, PyAV, OpenCV and decord2 in one run."""
 
 import subprocess
 import sys
@@ -20,16 +20,16 @@ from videolatent_cli.video.sampling import SamplingSpec
 
 SIZE = (420, 224)
 LENGTHS = {"10 s": 0, "1 min": 5, "10 min": 59, "1 h": 359}
-"""How often the 10-second clip is repeated."""
+"""Number of repetitions of the 10-second clip for each length of file."""
 
 
 def spec(frames: int) -> SamplingSpec:
-    """The contract of all measurements: uniform frames, middle of each stretch."""
+    """Return the sampling contract of all measurements: the middle frame of each equal part."""
     return SamplingSpec(120.0, frames, frames, 4, SIZE[0] * SIZE[1], "ffmpeg", 28, 1)
 
 
 def make_files(folder: Path) -> dict[tuple[str, str], Path]:
-    """Make 1080p30 H.264 files by length and key frame distance; long ones repeat a clip."""
+    """Write 1080p30 H.264 files; return them by length and key frame distance."""
     files = {}
     for name, gop in (("short GOP", 30), ("long GOP", 250)):
         clip = folder / f"{gop}.mp4"
@@ -50,12 +50,12 @@ def make_files(folder: Path) -> dict[tuple[str, str], Path]:
 
 
 def ours(path: Path, frames: int = 16) -> np.ndarray:
-    """Sample with our planner."""
+    """Return frames sampled with our planner."""
     return decode_frames(path, spec(frames)).data
 
 
 def with_pyav(path: Path, frames: int = 16) -> None:
-    """Sample with PyAV: seek where a key frame lies between, else decode on."""
+    """Sample with PyAV: seek if the gap is longer than 1.5 s, otherwise decode further."""
     times = spec(frames).times(read_info(path).duration_seconds)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -75,7 +75,7 @@ def with_pyav(path: Path, frames: int = 16) -> None:
 
 
 def with_opencv(path: Path, frames: int = 16) -> None:
-    """Sample with OpenCV: set the position where the gap is long, else grab on."""
+    """Sample with OpenCV: set the position if the gap exceeds 150 frames, otherwise grab frames."""
     capture = cv2.VideoCapture(str(path))
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     at = 0
@@ -98,7 +98,7 @@ def with_decord(path: Path, frames: int = 16) -> None:
 
 
 def _forced(path: Path, cost_frames: int) -> Callable[[], None]:
-    """Sample with the planner's seek cost set: huge is linear, negative is always seeking."""
+    """Return a sampling with another seek cost: huge never seeks, negative always seeks."""
 
     def do() -> None:
         kept = decode._SEEK_COST_FRAMES
@@ -112,6 +112,7 @@ def _forced(path: Path, cost_frames: int) -> Callable[[], None]:
 
 
 def _against_peers(path: Path, rounds: int) -> dict[str, Cost]:
+    """Return the cost of sampling one file with each engine."""
     return compare(
         {
             "ours": lambda: ours(path),
@@ -133,7 +134,7 @@ def run() -> str:
 
 
 def _peak_megabytes(path: Path) -> float:
-    """Largest ffmpeg run of one sampling, in a process that has run no other child."""
+    """Return the peak memory (MB) of ffmpeg in one sampling, measured in a new process."""
     code = (
         "import resource; from pathlib import Path; from benchmarks.decode import ours; "
         f"ours(Path({str(path)!r}), 64); "
@@ -144,6 +145,7 @@ def _peak_megabytes(path: Path) -> float:
 
 
 def _measure(files: dict[tuple[str, str], Path]) -> str:
+    """Return the section."""
     rows, verdicts = [], []
     cases = [("10 s", "long GOP", 5), ("10 min", "short GOP", 3), ("10 min", "long GOP", 3)]
     own: dict[str, float] = {}
@@ -163,7 +165,7 @@ def _measure(files: dict[tuple[str, str], Path]) -> str:
             verdicts.append([f"{length}, long GOP, over the fastest", "1.25", f"{ratio:.2f}"])
     worst = 0.0
     for (length, gop), path in files.items():
-        # Linear decoding of ten minutes takes minutes and is never the better one.
+        # Linear decoding of ten minutes takes minutes and is never the faster way.
         if length in ("10 s", "1 min"):
             costs = compare(
                 {
@@ -185,9 +187,9 @@ def _measure(files: dict[tuple[str, str], Path]) -> str:
     peak = _peak_megabytes(files["10 s", "long GOP"])
     verdicts.append(["peak memory of an ffmpeg run (MB), 64 frames", "160", f"{peak:.0f}"])
     return (
-        "## Decoding\n\n16 frames of 1080p30 H.264 at 420x224, CPU seconds, medians of interleaved "
-        "rounds. `python -m benchmarks decode`\n\n"
-        + table(["bar", "at most", "measured"], verdicts)
+        "## Decoding\n\nCPU seconds to sample 16 frames of 1080p30 H.264 at 420x224; medians of "
+        "interleaved rounds. `python -m benchmarks decode`\n\n"
+        + table(["measure", "at most", "measured"], verdicts)
         + "\n\n"
         + table(["file", "engine", "CPU s", "over the fastest peer"], rows)
     )

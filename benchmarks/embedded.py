@@ -1,7 +1,8 @@
-"""What an embedded backbone knows, on rendered videos of `test_iid` that it has never seen.
+"""Accuracy of an embedded backbone on rendered videos of `test_iid`, which it has never seen.
 
-`python -m benchmarks embedded` measures the one in the package and writes docs/results.md;
-`python -m benchmarks.embedded FOLDER` prints the same of another one, as `vl export` writes it.
+`python -m benchmarks embedded` measures the backbone of the package and writes its section of
+docs/results/latents.md. `python -m benchmarks.embedded FOLDER` prints the same section for a
+folder that `vl export` wrote.
 """
 
 import sys
@@ -38,20 +39,21 @@ def run(backbone: str = "tiny") -> str:
         prepared, _ = prepare(recipe, model, Path(folder), Path(folder))
         groups = make_groups(prepared.dataset, "test_iid", 14)
         judged = evaluate(model, prepared.source, groups)["on"]
-    found = accuracy_by_category(judged)
-    families = sorted((f for f in found if f in HOPS), key=lambda f: (HOPS[f], f))
+    accuracies = accuracy_by_category(judged)
+    families = sorted((f for f in accuracies if f in HOPS), key=lambda f: (HOPS[f], f))
     rows = []
     for family in families:
-        value = found[family]
-        low, high = value.interval()
+        accuracy = accuracies[family]
+        low, high = accuracy.interval()
         kind = "description" if family in DESCRIPTIONS else str(HOPS[family])
-        rows.append([family, kind, f"{value.value:.3f}", f"{low:.3f}-{high:.3f}", str(value.total)])
-    one_hop = [f for f in families if HOPS[f] == 1]
-    right, total = sum(found[f].right for f in one_hop), sum(found[f].total for f in one_hop)
+        interval = f"{low:.3f}-{high:.3f}"
+        rows.append([family, kind, f"{accuracy.value:.3f}", interval, str(accuracy.total)])
+    one_hop = [accuracies[family] for family in families if HOPS[family] == 1]
+    right, total = sum(a.right for a in one_hop), sum(a.total for a in one_hop)
     return (
-        "## Embedded backbone\n\nExact greedy answers, 300 videos of `test_iid`, after pretraining "
-        "only; families of 3 hops and more were never trained. All 1-hop families together: "
-        f"**{right / total:.3f}** (goal 0.95). `python -m benchmarks embedded`\n\n"
+        "## Embedded backbone\n\nExact greedy answers on 300 videos of `test_iid`, after "
+        "pretraining only. Families of 3 hops and more were never trained. All 1-hop families "
+        f"together: **{right / total:.3f}** (goal 0.95). `python -m benchmarks embedded`\n\n"
         + table(["family", "hops", "accuracy", "95 % interval", "questions"], rows)
     )
 

@@ -1,4 +1,4 @@
-"""An epoch from cached features, from the files, and as peers do it; several questions at once."""
+"""Time of an epoch from cached features, from files and by a peer; several questions at once."""
 
 from __future__ import annotations
 
@@ -50,32 +50,32 @@ training: {epochs: 1, videos_per_batch: 4, gradient_accumulation_steps: 1}
 
 
 def make_files(folder: Path) -> None:
-    """Make H.264 clips of 10 s, 640x360 at 30 frames per second, with a question about each."""
+    """Write H.264 clips of 10 s, 640x360 at 30 frames per second, with one question per clip."""
     lines = []
     for index in range(VIDEOS):
         source = f"testsrc2=size=640x360:rate=30:duration=10,hue=h={index * 20},noise=alls=8:allf=t"
         command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-y", "-f", "lavfi"]
         command += ["-i", source, "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
         subprocess.run([*command, str(folder / f"{index}.mp4")], check=True)
-        about = {"question": "which color moved first ?", "answer": "red"}
-        lines.append(json.dumps({"id": str(index), "video": f"{index}.mp4", **about}))
+        asked = {"question": "which color moved first ?", "answer": "red"}
+        lines.append(json.dumps({"id": str(index), "video": f"{index}.mp4", **asked}))
     (folder / "triplets.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @dataclass
 class Same:
-    """A feed that always gives one batch: no data at all."""
+    """Feed that always returns the same batch, so that no data is read."""
 
     only: Batch
 
     def batch(self, index: int) -> Batch:
-        """Return it."""
+        """Return the batch."""
         del index
         return self.only
 
 
 class Epoch:
-    """One model and optimizer under our loop; every call is one more epoch."""
+    """Model and optimizer under our training loop; every call of `run` trains one more epoch."""
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.model = build_model(recipe)
@@ -85,7 +85,7 @@ class Epoch:
         self.optimizer = make_optimizer(self.module, recipe.training)
 
     def run(self, feed: Feed) -> None:
-        """Train an epoch on a feed."""
+        """Train one epoch on a feed."""
         schedule = make_schedule(self.recipe.training, STEPS)
         training = self.recipe.training
         list(
@@ -102,24 +102,25 @@ class Epoch:
 
 
 class Items(Dataset[dict[str, Any]]):
-    """The triplets, for a Trainer."""
+    """Data set of triplets for a Trainer."""
 
     def __init__(self, triplets: list[Triplet]) -> None:
         self.triplets = triplets
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of triplets."""
         return len(self.triplets)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return one, as columns."""
+        """Return one triplet as columns."""
         return {"triplet": self.triplets[index]}
 
 
 class Collator:
-    """What peers do for each batch: decode with PyAV, make patches, tokenize.
+    """Collator in the usual way: decode with PyAV, make patches, tokenize.
 
-    The patches equal those of the library's processor bit by bit, which needs torchvision.
+    The patches equal those of the transformers processor bit by bit. The processor itself would
+    need torchvision.
     """
 
     def __init__(self, epoch: Epoch, folder: Path) -> None:
@@ -129,7 +130,7 @@ class Collator:
         self.folder = folder
 
     def frames(self, path: Path) -> FrameBatch:
-        """Decode the whole clip and keep the frames of the contract."""
+        """Decode the whole clip and return the frames of the sampling contract."""
         kept: list[np.ndarray] = []
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -145,7 +146,7 @@ class Collator:
         return FrameBatch(np.stack(kept), np.asarray(times))
 
     def __call__(self, items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return the inputs of the model's own forward."""
+        """Return the inputs of the forward method of the transformers model."""
         rows, labels, pixels, grids, seconds = [], [], [], [], []
         for item in items:
             triplet: Triplet = item["triplet"]
@@ -172,7 +173,7 @@ class Collator:
 
 
 def peer(epoch: Epoch, folder: Path) -> Trainer:
-    """Return Hugging Face's Trainer on the same model, data and batches."""
+    """Return a Hugging Face Trainer of the same model, data and batch size."""
     arguments = TrainingArguments(
         output_dir=str(folder / "trainer"),
         num_train_epochs=1,
@@ -194,7 +195,7 @@ def peer(epoch: Epoch, folder: Path) -> Trainer:
 
 
 def answering(epoch: Epoch) -> dict[str, Callable[[], object]]:
-    """Return answering one question and ten questions about a video whose features are known."""
+    """Return calls that answer one and ten questions about a video with known features."""
     prompter = Prompter(epoch.model.backbone)
     features = list(epoch.feed.batch(0).videos[:1])
     one = [Example("which color moved first ?", "")]
@@ -237,11 +238,11 @@ def run() -> str:
     ratio = asked["ten"].wall_seconds / asked["one"].wall_seconds
     return (
         f"## Epoch\n\nPlain fine-tuning of the embedded backbone on {VIDEOS} clips (10 s, 640x360, "
-        f"30 frames a second; 32 frames of each are used), {PER_BATCH} a step, one question each, "
-        f"{torch.get_num_threads()} of {cores} cores for the model. Bars: an epoch from "
-        "cached features at least 3 times as fast as the last two rows, and "
-        "at most 5 % slower than without data. `python -m benchmarks epoch`\n\n"
+        f"30 frames per second; 32 frames of each are used), {PER_BATCH} clips per step, one "
+        f"question per clip, {torch.get_num_threads()} of {cores} cores for the model. An "
+        "epoch from cached features should be at least 3 times as fast as the last two rows. It "
+        "should be at most 5 % slower than without data. `python -m benchmarks epoch`\n\n"
         + table(["epoch", "wall s", "over cached"], rows)
         + f"\n\nAnswering {QUESTIONS} questions about one video together takes {ratio:.2f} times "
-        f"as long as answering one ({1000 * asked['one'].wall_seconds:.0f} ms; bar 2.5)."
+        f"as long as answering one ({1000 * asked['one'].wall_seconds:.0f} ms; goal: at most 2.5)."
     )

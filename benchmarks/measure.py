@@ -1,4 +1,4 @@
-"""Timing that is fair: interleaved rounds, medians, CPU time with children."""
+"""Fair timing: interleaved rounds, medians, and CPU time that includes child processes."""
 
 import resource
 import statistics
@@ -16,6 +16,7 @@ class Cost:
 
 
 def _cpu() -> float:
+    """Return the CPU seconds of this process and of its finished children."""
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in usage)
 

@@ -1,4 +1,4 @@
-"""Memory that `vl plan` foretells, against what `vl train` takes."""
+"""Peak memory that `vl plan` estimates, compared with that of `vl train`."""
 
 import json
 import statistics
@@ -23,11 +23,11 @@ training:
   videos_per_batch: {videos}
   triplets_per_video: {triplets}
   gradient_accumulation_steps: 1
-  recompute_prefix: {again}
+  recompute_prefix: {recompute}
 """
 LATENTS = "{num_blocks: 2, latents_per_block: 4}"
 LONG = "larger, LoRA, 1 video of 2,048 visual tokens"
-AGAIN = "the same, its prefix computed again"
+RECOMPUTED = "the same, its prefix recomputed"
 SHAPES = {
     "embedded, 4 videos of 8 questions": ("tiny", 4096, "full", LATENTS, 4, 8),
     "the same without latents": ("tiny", 4096, "full", "null", 4, 8),
@@ -35,7 +35,7 @@ SHAPES = {
     "the same with LoRA": ("larger", 16384, "lora", LATENTS, 2, 4),
     "larger, LoRA, 6 videos of 1 question": ("larger", 16384, "lora", LATENTS, 6, 1),
     LONG: ("larger", 65536, "lora", LATENTS, 1, 1),
-    AGAIN: ("larger", 65536, "lora", LATENTS, 1, 1),
+    RECOMPUTED: ("larger", 65536, "lora", LATENTS, 1, 1),
 }
 
 
@@ -52,14 +52,15 @@ def write_larger(folder: Path) -> None:
 
 
 def _vl(folder: Path, *arguments: str) -> str:
+    """Run a `vl` command in a folder and return its output."""
     command = [sys.executable, "-m", "videolatent_cli", *arguments]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 def measure(folder: Path, recipe: str) -> tuple[float, float, float]:
-    """Return foretold and measured peak (GB), and the seconds of a step."""
+    """Return the estimated and the measured peak (GB), and the seconds of a step."""
     (folder / "r.yaml").write_text(recipe, encoding="utf-8")
-    _vl(folder, "cache", "build", "r.yaml")  # frames and features take memory of their own
+    _vl(folder, "cache", "build", "r.yaml")  # encoding needs memory of its own
     plan = json.loads(_vl(folder, "plan", "r.yaml", "--json"))
     run = f"runs/{len(list((folder / 'runs').glob('*')))}"
     _vl(folder, "train", "r.yaml", "--run-dir", run)
@@ -84,17 +85,18 @@ def run() -> str:
                 videos=videos,
                 triplets=triplets,
                 steps=STEPS,
-                again=str(name == AGAIN).lower(),
+                recompute=str(name == RECOMPUTED).lower(),
             )
-            foretold, measured, steps[name] = measure(folder, text)
+            estimated, measured, steps[name] = measure(folder, text)
             peaks[name] = measured
-            rows.append([name, f"{foretold:.2f}", f"{measured:.2f}", f"{foretold / measured:.2f}"])
+            ratio = f"{estimated / measured:.2f}"
+            rows.append([name, f"{estimated:.2f}", f"{measured:.2f}", ratio])
     return (
-        "## Memory\n\nPeak that `vl plan` foretells for the largest micro batch that may come, "
-        f"against the peak of a process that trains {STEPS} steps (GB, all of the process). Goal: "
-        "within 15 %. Larger: a random model of 8 layers of width 512, videos of 128x128 pixels "
-        "where nothing else is said. `python -m benchmarks memory`\n\n"
-        + table(["training", "foretold", "measured", "ratio"], rows)
-        + f"\n\n`training.recompute_prefix` takes {peaks[AGAIN] / peaks[LONG]:.2f} times of the "
-        f"memory and {steps[AGAIN] / steps[LONG]:.2f} times the seconds of a step here."
+        "## Memory\n\nPeak that `vl plan` estimates for the largest possible micro batch, compared "
+        f"with the peak of a process that trains {STEPS} steps (GB, whole process). Goal: within "
+        "15 %. `larger` is a random model of 8 layers of width 512, on videos of 128x128 pixels "
+        "unless noted. `python -m benchmarks memory`\n\n"
+        + table(["training", "estimated", "measured", "ratio"], rows)
+        + f"\n\nHere `training.recompute_prefix` needs {peaks[RECOMPUTED] / peaks[LONG]:.2f} "
+        f"times the memory and {steps[RECOMPUTED] / steps[LONG]:.2f} times the seconds per step."
     )

@@ -1,4 +1,4 @@
-"""What the recipes for released models need: from two random layers of the published shapes."""
+"""Estimates for released models: memory and time, from two random layers of published shapes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 LAYERS = 2
 RATE = 0.4 * 989e12
-"""Multiply-adds count twice: 40 % of what an H100's data sheet says of bfloat16 (1/s)."""
+"""Assumed speed (operations per second): 40 % of the bfloat16 peak in an H100's data sheet.
+
+A multiplication with its addition counts as two operations."""
 QUESTION = "Which of the four people leaves the room first? (A) the cook (B) the child (C) no one"
 QWEN_25 = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
 QWEN_25 |= {"patch_size": 14, "fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112}
@@ -42,7 +44,7 @@ TIED, LOOSE = {"tie_word_embeddings": True}, {"tie_word_embeddings": False}
 
 @dataclass(frozen=True)
 class Shape:
-    """Published sizes of a model."""
+    """Published sizes of one model."""
 
     family: str
     width: int
@@ -53,10 +55,10 @@ class Shape:
     words: int
     vision: dict[str, Any]
     more: dict[str, Any]
-    """Of the whole configuration."""
+    """Values of the top level of the configuration."""
 
     def config(self, layers: int, *, small_eyes: bool) -> Any:  # noqa: ANN401 - one per family
-        """Return the configuration; with a vision tower of one layer where it is not run."""
+        """Return the configuration; `small_eyes` leaves one layer of the vision tower."""
         config = FAMILIES[self.family]()
         text, vision = config.text_config, config.vision_config
         size = {
@@ -98,7 +100,7 @@ MODELS = {
 
 
 def weights(shape: Shape) -> tuple[int, int]:
-    """Return the parameters of the whole model and of its decoder; nothing is allocated."""
+    """Return the parameters of the whole model and of its decoder; no weights are allocated."""
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(
             shape.config(shape.layers, small_eyes=False)
@@ -109,7 +111,7 @@ def weights(shape: Shape) -> tuple[int, int]:
 
 
 def shallow_model(shape: Shape, name: str, folder: Path) -> tuple[Recipe, VideoLatent]:
-    """Return a recipe with a random model of two of its layers, which says it had all of them."""
+    """Return a recipe with a random model of two decoder layers."""
     shape.config(LAYERS, small_eyes=True).save_pretrained(folder)
     make_tokenizer(shape.family).save_pretrained(folder)
     colors = '{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}'
@@ -121,7 +123,7 @@ def shallow_model(shape: Shape, name: str, folder: Path) -> tuple[Recipe, VideoL
 
 
 def batch_of(recipe: Recipe, model: VideoLatent, groups: int) -> Batch:
-    """Return a micro batch of the recipe with videos of so many frame groups; nothing is seen."""
+    """Return a micro batch of the recipe, with features of zeros for `groups` frame groups."""
     backbone = model.backbone
     frames = groups * backbone.geometry.frames_per_group
     size = sampling_of(recipe, model).frame_size(1280, 720)
@@ -136,18 +138,21 @@ def batch_of(recipe: Recipe, model: VideoLatent, groups: int) -> Batch:
 
 
 def measure(name: str, shape: Shape) -> list[str]:
-    """Return one line of the table."""
+    """Return the row of one model."""
     with tempfile.TemporaryDirectory() as folder:
         recipe, model = shallow_model(shape, name, Path(folder))
     adapters = [p for n, p in model.backbone.named_parameters() if "lora_" in n]
+    # Gradients and both moments of the adapters in the layers that are left out.
     missing = 3 * sum(p.nbytes for p in adapters) * (shape.layers - LAYERS) // LAYERS
+    # The estimate extrapolates from two layers to the number that the configuration names.
     model.backbone.config.get_text_config().num_hidden_layers = shape.layers
     groups = model.backbone.geometry.groups(recipe.video.max_frames)
     step = missing + step_bytes(model, recipe, lambda g: batch_of(recipe, model, g), groups)
     batch = batch_of(recipe, model, groups)
     parameters, decoder = weights(shape)
-    again = 3 * (batch.question.ids.shape[1] + 16)  # student, teacher, bottleneck; latents, answer
-    positions = len(batch.names) * (batch.video_prompt.ids.shape[1] + again)
+    # Student, teacher and bottleneck: three passes over question, latents and answer.
+    text = 3 * (batch.question.ids.shape[1] + 16)
+    positions = len(batch.names) * (batch.video_prompt.ids.shape[1] + text)
     micro = recipe.training.gradient_accumulation_steps
     return [
         name,
@@ -164,22 +169,22 @@ def measure(name: str, shape: Shape) -> list[str]:
 def run() -> str:
     """Measure and return the section."""
     return (
-        "## Released models\n\n**Estimates:** no weights and no GPU were at hand. Memory (GB) by "
-        "the rule of `vl plan`: what the backward pass of two random layers of published shapes "
-        "keeps, in bfloat16 on a CPU, with cached features of zeros, for 16 frames of a 16:9 video "
-        "and a question of about 100 tokens; weights beside it. Time: arithmetic, six operations a "
-        "decoder weight and position at 40 % of an H100's 989 TFLOP/s. "
-        "`python -m benchmarks released`\n\n"
+        "## Released models\n\n**Estimates:** neither weights nor a GPU were available. Memory "
+        "(GB) follows the rule of `vl plan`, in bfloat16 on a CPU. It is the sum of the weights "
+        "and of what a training step allocates, extrapolated from two random layers of published "
+        "shapes. The input is 16 frames of a 16:9 video, as cached features of zeros, and a "
+        "question of about 100 tokens. Time is arithmetic: six operations per decoder weight and "
+        "position, at 40 % of an H100's 989 TFLOP/s. `python -m benchmarks released`\n\n"
         + table(
             [
                 "recipe",
                 "parameters, 10^9",
                 "positions before the question",
-                "videos a micro batch",
+                "videos per micro batch",
                 "weights",
                 "step",
-                "in all",
-                "s a step of 64 videos",
+                "total",
+                "s per step of 64 videos",
             ],
             [measure(name, shape) for name, shape in MODELS.items()],
         )

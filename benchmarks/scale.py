@@ -1,4 +1,4 @@
-"""Large archives: an hour cut into segments, a million vectors, and what they add up to."""
+"""Large archives: an hour cut into segments, a million vectors, and estimates from both."""
 
 import resource
 import statistics
@@ -27,7 +27,7 @@ WINDOWS = [(start, start + SEGMENT_SECONDS) for start in (40.0, 1210.0, 2430.0, 
 VECTORS, DIM, CENTRES, QUERIES = 1_000_000, 256, 20_000, 60
 ARCHIVE_HOURS = 1_000_000
 TOKENS, WIDTH = 960, 3584
-"""Visual tokens of 16 frames of 420x224 in Qwen2.5-VL-7B, and numbers in each."""
+"""Number of visual tokens of 16 frames of 420x224 in Qwen2.5-VL-7B, and their width."""
 
 
 def run() -> str:
@@ -52,41 +52,41 @@ def run() -> str:
     segments = ARCHIVE_HOURS * 3600 / SEGMENT_SECONDS
     return (
         "## Scale\n\n"
-        f"`python -m benchmarks scale`. One hour of 1080p30 (key frames each second), cut into "
-        f"segments of {SEGMENT_SECONDS:g} s, {FRAMES} frames of each: CPU seconds of one segment, "
-        f"of {len(WINDOWS)} spread over the hour.\n\n"
+        f"CPU seconds to sample {FRAMES} frames of one segment of {SEGMENT_SECONDS:g} s. Each is a "
+        f"mean of {len(WINDOWS)} segments of one hour of 1080p30 with a key frame per second. "
+        "`python -m benchmarks scale`\n\n"
         + table(
-            ["engine", "CPU s a segment", "over the fastest peer (at most 1.25)"],
+            ["engine", "CPU s per segment", "over the fastest peer (at most 1.25)"],
             [
                 [name, f"{c.cpu_seconds / len(WINDOWS):.2f}", f"{c.cpu_seconds / best:.2f}"]
                 for name, c in costs.items()
             ],
         )
         + f"\n\nA library of {VECTORS:,} synthetic vectors of {DIM} numbers around {CENTRES:,} "
-        "centres, each with a line of text:\n\n"
+        "centers, each with a line of text:\n\n"
         + table(
-            ["what", "measured"],
+            ["measure", "measured"],
             [
                 ["writing the rows", f"{put:.0f} s"],
                 ["building both indices", f"{build:.0f} s"],
-                ["peak memory, 1.0 GB of it the vectors themselves", f"{memory:.1f} GB"],
-                ["on disk", f"{disk / 1e9:.1f} GB"],
+                ["peak memory, of which the vectors are 1.0 GB", f"{memory:.1f} GB"],
+                ["size on disk", f"{disk / 1e9:.1f} GB"],
                 ["search by vector, p50", f"{1000 * p50:.0f} ms"],
                 ["search by vector and words, p50", f"{1000 * words:.0f} ms"],
                 ["recall of the ten nearest", f"{recall:.3f}"],
             ],
         )
         + f"\n\n**Arithmetic, not measurement:** {ARCHIVE_HOURS:,} hours are {segments / 1e6:.0f} "
-        f"million segments. At {indexed:.2f} s a segment for `vl index` on a file of ten minutes, "
-        "and the figures above, in proportion:\n\n"
-        + table(["work", "sum"], _sums(segments, decode, indexed, put, build, disk))
+        f"million segments. The estimates scale the figures above, and {indexed:.2f} s per segment "
+        "of `vl index` on a file of ten minutes:\n\n"
+        + table(["work", "estimate"], _sums(segments, decode, indexed, put, build, disk))
     )
 
 
 def _sums(
     segments: float, decode: float, indexed: float, put: float, build: float, disk: float
 ) -> list[list[str]]:
-    """Return what an archive takes, in proportion to what was measured."""
+    """Return the estimates for an archive, in proportion to the measurements."""
     return [
         ["decoding", f"{segments * decode / 3600 / 1e3:,.0f} thousand core hours"],
         [
@@ -97,7 +97,10 @@ def _sums(
             f"features of Qwen2.5-VL-7B, {TOKENS} tokens of {WIDTH:,} numbers of 2 bytes",
             f"{segments * TOKENS * WIDTH * 2 / 1e12:,.0f} TB",
         ],
-        ["library on disk, without pictures", f"{segments * disk / VECTORS / 1e12:.2f} TB"],
+        [
+            "size of the library on disk, without pictures",
+            f"{segments * disk / VECTORS / 1e12:.2f} TB",
+        ],
         ["writing rows", f"{segments * put / VECTORS / 3600:.0f} hours"],
         ["building indices", f"{segments * build / VECTORS / 3600:.0f} hours"],
     ]
@@ -110,7 +113,7 @@ def _ours(path: Path) -> None:
 
 
 def _times(window: tuple[float, float]) -> list[float]:
-    """Return the times of the frames of a window."""
+    """Return the times of the frames of a window (s)."""
     return [window[0] + (i + 0.5) * SEGMENT_SECONDS / FRAMES for i in range(FRAMES)]
 
 
@@ -131,7 +134,7 @@ def _with_pyav(path: Path) -> None:
 
 
 def _with_opencv(path: Path) -> None:
-    """Set the position to each window and grab on."""
+    """Set the position to each window and grab its frames."""
     for window in WINDOWS:
         capture = cv2.VideoCapture(str(path))
         at = int(window[0] * 30)
@@ -145,17 +148,17 @@ def _with_opencv(path: Path) -> None:
 
 
 def _index(folder: Path, path: Path) -> float:
-    """Return the seconds that `vl index` takes for a segment."""
+    """Return the seconds per segment of `vl index`."""
     request = IndexRequest((path,), folder / "library", f"fixed:{SEGMENT_SECONDS:g}s")
     report = index(request, Machine(folder / "cache", "cpu"))
     return report.seconds / report.segments
 
 
 def million() -> None:
-    """Print what a library of many vectors costs, in a process of its own.
+    """Print the cost of a library of many vectors; runs in its own process.
 
-    Seconds to write and to build, peak memory (GB), bytes on disk, median seconds of a search by
-    vector and words and of one by vector, recall@10.
+    The numbers are: seconds to write and to build, peak memory (GB), bytes on disk, median seconds
+    of a search by vector and words and of one by vector, and recall@10.
     """
     random = np.random.default_rng(0)
     centres = random.standard_normal((CENTRES, DIM), dtype=np.float32)
@@ -182,14 +185,14 @@ def million() -> None:
             hits = library.segments.search(10, query)
             by_vector.append(time.perf_counter() - started)
             nearest = np.argpartition(-(vectors @ query), 10)[:10]
-            found = {int(hit.segment.content_id, 16) for hit in hits}
-            recalls.append(len(found & set(nearest.tolist())) / 10)
+            numbers = {int(hit.segment.content_id, 16) for hit in hits}
+            recalls.append(len(numbers & set(nearest.tolist())) / 10)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
         figures = [statistics.median(both), statistics.median(by_vector), statistics.fmean(recalls)]
         print(put, build, memory, library.size_bytes(), *figures)
 
 
 def _row(number: int, vector: NDArray[np.float32]) -> SegmentRow:
-    """Return a segment with a line of text."""
+    """Return a synthetic segment with a line of text."""
     text = f"clip {number} of camera {number % 997}, part {number % 61}"
     return SegmentRow(f"{number:032x}", 0.0, 10.0, True, text, "", text, vector)

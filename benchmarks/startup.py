@@ -1,4 +1,4 @@
-"""How fast light commands start, against an interpreter that imports their three libraries."""
+"""Start-up time of light commands, compared with the imports of their three libraries."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from benchmarks.measure import compare, table
 
 
 def _start(*arguments: str) -> None:
+    """Run a new Python interpreter with some arguments."""
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
 
 
@@ -27,7 +28,8 @@ def run() -> str:
         for name, c in costs.items()
     ]
     return (
-        "## Start-up\n\nBar: light commands within 2.0x of the imports alone (of pydantic, the "
-        "class that every recipe derives from: the bare module loads it later). "
-        "`python -m benchmarks startup`\n\n" + table(["command", "wall s", "ratio"], rows)
+        "## Start-up\n\nGoal: light commands take at most 2.0 times as long as the imports alone. "
+        "Of pydantic, the import is that of the class that every recipe derives from, since the "
+        "bare module loads it later. `python -m benchmarks startup`\n\n"
+        + table(["command", "wall s", "ratio"], rows)
     )

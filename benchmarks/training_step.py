@@ -1,4 +1,4 @@
-"""A training step of the full objective against plain fine-tuning, and against a naive version."""
+"""Time of a training step: full objective, plain fine-tuning and a naive version."""
 
 import tempfile
 from collections.abc import Callable
@@ -25,12 +25,12 @@ from videolatent_cli.video.frames import FrameBatch
 
 
 class Size(NamedTuple):
-    """What a batch holds."""
+    """Size of a batch."""
 
     videos: int
     frames: int
     questions: int
-    """Of each video."""
+    """Number of questions per video."""
 
 
 SIZES = (Size(8, 32, 1), Size(16, 32, 1), Size(2, 32, 8), Size(2, 128, 8))
@@ -44,7 +44,7 @@ BOTTLENECK = "full objective, a step with the bottleneck"
 
 
 def make_backbone(folder: Path) -> Backbone:
-    """A random 4-layer Qwen2.5-VL of width 256."""
+    """Return a random Qwen2.5-VL of 4 layers and width 256."""
     write_tiny_folder(folder)
     config = make_config()
     text, vision = config.text_config, config.vision_config
@@ -59,7 +59,7 @@ def make_backbone(folder: Path) -> Backbone:
 
 
 def make_batch(backbone: Backbone, size: Size) -> Batch:
-    """Random frames of 64x64, about 8 positions each."""
+    """Return a batch of random frames of 64x64 pixels, about 8 positions per frame."""
     random = np.random.default_rng(0)
     prompter = Prompter(backbone)
     shape = (size.frames, 64, 64, 3)
@@ -74,9 +74,10 @@ def make_batch(backbone: Backbone, size: Size) -> Batch:
 
 
 def naive_loss(model: VideoLatent, batch: Batch) -> torch.Tensor:
-    """The full objective's passes with every branch run from the start of the prompt.
+    """Return the loss of a full objective that runs every branch from the start of the prompt.
 
-    Losses other than cross-entropy are left out: they cost little, and the same in both.
+    Losses other than cross-entropy are left out, since they cost little and the same in both
+    versions.
     """
     backbone, injection = model.backbone, model.injection
     assert injection is not None
@@ -111,13 +112,13 @@ def naive_loss(model: VideoLatent, batch: Batch) -> torch.Tensor:
 
 
 def bottleneck_share(loss: Loss) -> float:
-    """Return the share of a training's steps in which the bottleneck is applied."""
+    """Return the share of training steps that apply the bottleneck."""
     full, final = loss.bottleneck_full_fraction, loss.bottleneck_final_probability
     return mean(bottleneck_probability(done / 1000, full, final) for done in range(1000))
 
 
 def _step(module: SelfForcing, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
-    """One forward, backward and optimizer step."""
+    """Return a function that does one forward, backward and optimizer step."""
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], 1e-5)
 
     def do() -> None:
@@ -142,13 +143,13 @@ def run() -> str:
     return (
         f"## Training step\n\nLanguage model of {parameters:.1f} M parameters, cached features, "
         f"2 blocks of 4 latents, {torch.get_num_threads()} threads. "
-        "Bar: full objective at most 1.3x plain SFT. "
+        "Goal: the full objective takes at most 1.3 times as long as plain SFT. "
         "`python -m benchmarks training_step`\n\n" + "\n\n".join(tables)
     )
 
 
 def _table(size: Size, batch: Batch, simple: SelfForcing, full: SelfForcing) -> str:
-    """Measure one size of batch."""
+    """Measure one size of batch and return its table."""
     pair = LossWeights(0.5, 0.1, 0.0)
     # As after a first step, which only measures the statistics of the objectives.
     full.remember([full(batch, FULL).statistics])
@@ -164,7 +165,7 @@ def _table(size: Size, batch: Batch, simple: SelfForcing, full: SelfForcing) -> 
     costs = compare(work, 7)
     seconds = {name: cost.wall_seconds for name, cost in costs.items()}
     applied = bottleneck_share(full.loss)
-    seconds[f"full objective, mean of a training ({applied:.2f} of its steps so)"] = (
+    seconds[f"full objective, mean of a training ({applied:.2f} of its steps with bottleneck)"] = (
         applied * seconds[BOTTLENECK] + (1 - applied) * seconds[PAIR]
     )
     base = seconds["plain SFT"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 import videolatent_cli
 from videolatent_cli.cli import app
@@ -47,14 +48,56 @@ def test_light_commands_import_nothing_heavy(code: str) -> None:
 def test_every_command_has_help_and_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for words in commands():
-        done = subprocess.run(
-            [sys.executable, "-m", "videolatent_cli", *words, "-h"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = CliRunner().invoke(app, [*words, "-h"])
+        assert done.exit_code == 0, words
         assert len(done.stdout) > 200, words
         assert f"vl {' '.join(words)}" in readme, words
+
+
+UNTESTED = {
+    **dict.fromkeys(
+        (
+            f"cli/{name}.py"
+            for name in [
+                "ask",
+                "batch",
+                "bench",
+                "cache",
+                "data",
+                "demo",
+                "evaluate",
+                "export",
+                "index",
+                "library",
+                "probe",
+                "recipes",
+                "report",
+                "search",
+                "train",
+            ]
+        ),
+        "a command: tests/e2e/test_cli.py runs it as a user does",
+    ),
+    "runtime/machine.py": "two fields",
+    "runtime/progress.py": "a type, and a function that does nothing",
+}
+"""Modules without a test file of their own, and why."""
+
+
+def test_every_module_has_a_test_file_at_the_same_place() -> None:
+    package, unit = ROOT / "videolatent_cli", ROOT / "tests" / "unit"
+    modules = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if not path.name.startswith("__")
+    }
+    tested = {
+        str(path.with_name(path.name.removeprefix("test_")).relative_to(unit))
+        for path in unit.rglob("test_*.py")
+        if "benchmarks" not in path.parts
+    }
+    assert tested - modules == set(), "a test file of no module"
+    assert modules - tested == UNTESTED.keys()
 
 
 def test_changelog_has_an_unreleased_section() -> None:

@@ -41,8 +41,8 @@ _BINS = 8
 HEAP_OVERHEAD = 1.45
 """Factor from the estimated tensor memory of a step to the memory that a CPU process takes for it.
 
-Choice: the CPU allocator does not return all freed memory between operations (docs/results.md,
-"Memory"). On a GPU only tensors are counted, without this factor."""
+Choice: the CPU allocator does not return all freed memory between operations
+(docs/results/performance.md, "Memory"). On a GPU only tensors are counted, without this factor."""
 MAX_TIMED_BYTES = 4e9
 """Estimated peak memory up to which a plan times real training steps; above, it estimates the time
 from the number of operations.
@@ -175,7 +175,7 @@ def plan_recipe(request: PlanRequest, machine: Machine = Machine()) -> Plan:
     clips = clips_of(dataset)
     feed = TripletFeed(dataset, source, recipe.training, live_frames=False, lengths=lengths)
     checkpoint = find_checkpoint(request.run_dir)
-    mean_prompt = sum(lengths.head.values()) / len(lengths.head)
+    mean_prompt = sum(lengths.video_prompts.values()) / len(lengths.video_prompts)
     largest = max(range(len(groups)), key=group_sizes.__getitem__)
     shape = shapes[groups[largest].clip]
     worst = _WorstBatch(recipe, model, shape, groups[largest], group_sizes[largest])

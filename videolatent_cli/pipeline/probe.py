@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from videolatent_cli.errors import DataError
 from videolatent_cli.evaluation.measure_latents import LatentView, ProbeResult, probe_model
 from videolatent_cli.model.load import build_model
 from videolatent_cli.pipeline.answering.evidence import evidence_sheet
@@ -86,12 +87,17 @@ def probe_run(
         request: The run to probe, and the data.
         machine: Folder of caches and torch device.
         progress: Called with (what, done, total).
+
+    Raises:
+        DataError: If there are fewer than two questions to compare.
     """
     run = request.run
     trained = open_model(run, machine.device)
     dataset = held_out(trained, request.data, machine.cache_dir, progress)
     split = next(iter(dataset.splits))
     groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
+    if sum(len(group.triplets) for group in groups) < 2:
+        raise DataError(f"{split}: has one question, but a probe compares questions; add another")
     cache = FeatureCache(machine.cache_dir)
     source, blind = trained.source(cache), trained.source(cache, "none")
     base = _base(trained, machine.device)
