@@ -1,7 +1,8 @@
 """Checkpoints of trained parameters.
 
 A checkpoint holds the latent injection module and the parameters of the backbone that were
-trained, with the recipe and the sampling that belong to them. It is written under a temporary name, verified, and then renamed.
+trained, with the recipe and the sampling that belong to them. It is written under a temporary name,
+verified, and then renamed.
 """
 
 from __future__ import annotations

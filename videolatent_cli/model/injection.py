@@ -134,9 +134,10 @@ class LatentInjection(nn.Module):
     embeddings before training. Both are needed: hidden states are about 50 times larger than
     embeddings. The scale is not trained: as a parameter it drifted without an effect on accuracy
     (docs/lab-notes.md), to between 0.013 and 23 times the embeddings' RMS. Checkpoints of that
-    time keep the scale that they were trained to. W2 and g start at 0. Markers and slots start as the embedding of the prompt's last token, and
-    with `positions: shared` they take its position. An untrained model then answers after the end
-    marker as it answers after the prompt (docs/lab-notes.md).
+    time keep the scale that they were trained to. W2 and g start at 0. Markers and slots start as
+    the embedding of the prompt's last token, and with `positions: shared` they take its position.
+    An untrained model then answers after the end marker as it answers after the prompt
+    (docs/lab-notes.md).
 
     Args:
         recipe: Section `latent` of the recipe.
