@@ -30,7 +30,7 @@ BAD = {
     "F6": {"blind_accuracy": 0.78},
     "F7": {"target_similarity_blind": 0.96},
     "F8": {"target_distance": 0.01},
-    "F9": {"scale": 21.0},
+    "F9": {"scale": 3.1},
     "F10": {"path_difference": 1e-2},
     "F11": {"video_effect": 1e-4},
     "F12": {"plain_accuracy": 0.48},
@@ -45,5 +45,5 @@ def test_every_failure_has_an_alarm_at_its_threshold() -> None:
         assert raised == [code]
     assert diagnose(GOOD | {"similarity_between": 0.91})[0].raised
     assert not diagnose(GOOD | {"teacher_gain": -2.0})[7].raised
-    assert diagnose(GOOD | {"scale": 0.004})[8].raised
-    assert not diagnose(GOOD | {"scale": 0.02})[8].raised
+    assert diagnose(GOOD | {"scale": 0.29})[8].raised
+    assert not diagnose(GOOD | {"scale": 0.31})[8].raised

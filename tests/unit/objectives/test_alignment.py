@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from videolatent_cli.objectives import Alignment, moments_of
+from videolatent_cli.objectives.moments import RunningMoments
 
 
 def test_alignment_is_0_for_a_perfect_predictor_and_trains_only_the_student() -> None:
@@ -11,8 +12,12 @@ def test_alignment_is_0_for_a_perfect_predictor_and_trains_only_the_student() ->
     teacher = torch.randn(6, 3, 8, requires_grad=True)
     student = torch.randn(6, 3, 8, requires_grad=True)
     alignment.predictors[0] = torch.nn.Identity()
-    (seen,) = moments_of((teacher,))
-    perfect = seen.standardise(teacher.detach())
+    assert not alignment.ready
+    alignment.remember(moments_of((teacher,)))
+    assert alignment.ready
+    (running,) = alignment.moments
+    assert isinstance(running, RunningMoments)
+    perfect = running.standardise(teacher.detach())
     assert float(alignment((perfect,), (teacher,))) == pytest.approx(0.0, abs=1e-5)
     alignment((student,), (teacher,)).backward()
     assert teacher.grad is None
@@ -27,6 +32,7 @@ def test_alignment_learns_a_linear_relation() -> None:
     losses = []
     for _ in range(150):
         student = torch.randn(32, 2, 16)
+        alignment.remember(moments_of((student @ mix,)))
         loss = alignment((student,), (student @ mix,))
         optimizer.zero_grad()
         loss.backward()

@@ -64,8 +64,8 @@ def test_state_goes_into_tensors_and_back() -> None:
         torch.manual_seed(0)
         layer = torch.nn.Linear(5, 3)
         groups = [
-            {"params": [layer.weight], "lr": 0.1, "muon": True},
-            {"params": [layer.bias], "lr": 0.1, "muon": False},
+            {"params": [layer.weight], "names": ["weight"], "lr": 0.1, "muon": True},
+            {"params": [layer.bias], "names": ["bias"], "lr": 0.1, "muon": False},
         ]
         return layer, MuonAdamW(groups)
 

@@ -56,7 +56,8 @@ def test_optimizer_state_round_trip(small_folder: Path) -> None:
     weights = [torch.nn.Parameter(torch.randn(3)), torch.nn.Parameter(torch.randn(2, 2))]
 
     def make() -> torch.optim.AdamW:
-        return torch.optim.AdamW([{"params": weights, "peak_lr": 1.0}], lr=0.1)
+        group = {"params": weights, "names": ["layer.bias", "layer.weight"], "peak_lr": 1.0}
+        return torch.optim.AdamW([group], lr=0.1)
 
     first = make()
     sum(w.square().sum() for w in weights).backward()
@@ -66,3 +67,4 @@ def test_optimizer_state_round_trip(small_folder: Path) -> None:
     for name, value in optimizer_tensors(first).items():
         assert torch.equal(optimizer_tensors(second)[name], value)
     assert len(optimizer_tensors(first)) == 6
+    assert "layer.weight.exp_avg" in optimizer_tensors(first)
