@@ -204,6 +204,7 @@ def run(preset: str = "cpu") -> str:
         "over questions (Wilson; for differences a bootstrap over videos), whichever reaches "
         "further. `*` marks differences of one seed, whose interval is over videos only and says "
         "nothing about other seeds. "
+        "Columns `3-5 over ROW` are the benefit over that row on 3-5 hops. "
         "`python -m benchmarks.ablation --preset cpu --seeds 3`, then "
         "`python -m benchmarks ablation`."
     )

@@ -85,7 +85,9 @@ def test_pages_and_tables_about_a_run(
     cache = ("--cache-dir", cache_dir)
     probed = vl("probe", run_dir, "--limit", "2", *cache)
     assert probed.code == 0, probed.stderr
-    assert all(part in probed.stdout for part in ("F12", "what the latents are worth"))
+    assert all(
+        part in probed.stdout for part in ("F12", "dependence of the answers on the latents")
+    )
     assert f"page {run_dir}/probe.html" in probed.stderr
     again = vl("probe", run_dir, "--limit", "2", "--json", "--html", "p.html", *cache)
     assert json.loads(again.stdout)["schema"] == "vl.probe/1"

@@ -113,6 +113,9 @@ def compare(
 ) -> None:
     """Compare two models on the same questions: paired difference, 95 % interval, test.
 
+    The interval is over videos, for these two models. Trainings with other seeds differ too:
+    compare several before a claim about a method.
+
     Example: vl eval compare runs/quickstart runs/quickstart_sft
     """
     from videolatent_cli.pipeline.compare import CompareRequest, compare_runs

@@ -54,6 +54,6 @@ def probe(
     title = f"{report.run} on {report.split}: {len(results.judged['on'])} questions"
     print_table(title, DIAGNOSTIC_COLUMNS, diagnostic_rows(results.diagnostics), words=True)
     table = ablation_table(results.judged)
-    print_table("latents removed or replaced", table.columns, table.rows)
+    print_table("dependence of the answers on the latents", table.columns, table.rows)
     if report.page is not None:
         typer.echo(f"page {report.page}", err=True)

@@ -207,7 +207,7 @@ _SEPARATOR = re.compile(
     r"|\b(?:after that|then|next|finally|lastly|(?:first|second|third)(?:ly)?)\b",
     re.IGNORECASE,
 )
-"""What separates the items of an order."""
+"""Separators between the items of an order."""
 _ITEM_NUMBER = re.compile(r"(?:\A|(?<=\s))\(?\d+[.)]\s+")
 
 

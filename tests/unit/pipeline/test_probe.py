@@ -1,6 +1,7 @@
 """`vl probe`: a document and a page."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,9 @@ def test_probe_writes_a_document_and_a_page(
 def test_one_question_cannot_be_probed(
     trained: TrainReport, cache_dir: Path, world: Path, tmp_path: Path
 ) -> None:
-    video = str(world / "val" / "000000.mp4")
+    video = world / "val" / "000000.mp4"
     data = tmp_path / "one.jsonl"
     write_jsonl(data, [{"video": "a.mp4", "question": "Which color moved first?", "answer": "red"}])
-    (tmp_path / "a.mp4").symlink_to(video)
+    shutil.copy(video, tmp_path / "a.mp4")
     with pytest.raises(DataError, match="one: has one question, but a probe compares questions"):
         probe_run(ProbeRequest(trained.run_dir, data=data), Machine(cache_dir))
