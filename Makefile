@@ -6,11 +6,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -q --disable-pip-version-check --no-compile
 PYTEST_ARGS ?=
 DOCS_ARGS ?=
+# Test processes: more than 2 want much memory. One thread each, since most tests keep one core busy.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 if (os.cpu_count() or 1) > 1 else 0)')
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+# Where it is set, every process that a test starts would compile torch and transformers anew.
+unexport PYTHONDONTWRITEBYTECODE
+OLDEST := 5.20.0
+TORCHVISION := 0.28.0
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types oldest processors wheel bench docs clean
+.PHONY: help demo test test-fast lint types oldest processors wheel bench docs clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
@@ -33,7 +40,10 @@ demo: $(VENV)/.installed ## the whole job once: render, cache, train, evaluate, 
 	$(BIN)/vl demo
 
 test: $(VENV)/.installed-dev ## the test suite without slow tests; PYTEST_ARGS adds arguments
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.installed-dev ## the light and the model parts alone, in a minute; PYTEST_ARGS adds arguments
+	$(PYTEST) tests/unit $(addprefix --ignore=tests/unit/,benchmarks pipeline runtime training) $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff and the import contracts
 	$(BIN)/ruff check .
@@ -43,14 +53,18 @@ lint: $(VENV)/.installed-dev ## ruff and the import contracts
 types: $(VENV)/.installed-dev ## mypy --strict
 	$(BIN)/mypy
 
-oldest: $(VENV)/.installed-dev ## the tests of backbones on the oldest transformers that is supported
-	$(PIP) --no-deps --upgrade --target $(VENV)/oldest transformers==5.20.0
-	PYTHONPATH=$(VENV)/oldest $(BIN)/python -c "import transformers; assert transformers.__version__ == '5.20.0'"
-	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest -q --no-header tests/unit/test_families.py tests/unit/test_quantization.py tests/unit/model
+$(VENV)/oldest-$(OLDEST): | $(VENV)/.installed-dev
+	$(PIP) --no-deps --target $@ transformers==$(OLDEST)
 
-processors: $(VENV)/.installed-dev ## pixels and prompts against the models' own processors, which need torchvision
-	$(PIP) --no-deps --upgrade --target $(VENV)/torchvision torchvision==0.28.0
-	PYTHONPATH=$(VENV)/torchvision $(BIN)/python -m pytest -q --no-header tests/unit/test_processors.py tests/unit/model/test_batch_processors.py
+oldest: $(VENV)/oldest-$(OLDEST) ## the tests of backbones on the oldest transformers that is supported
+	PYTHONPATH=$< $(BIN)/python -c "import transformers; assert transformers.__version__ == '$(OLDEST)'"
+	PYTHONPATH=$< $(BIN)/python -m pytest -q --no-header tests/unit/model tests/e2e/test_families.py
+
+$(VENV)/torchvision-$(TORCHVISION): | $(VENV)/.installed-dev
+	$(PIP) --no-deps --target $@ torchvision==$(TORCHVISION)
+
+processors: $(VENV)/torchvision-$(TORCHVISION) ## pixels and prompts against the models' own processors, which need torchvision
+	PYTHONPATH=$< $(BIN)/python -m pytest -q --no-header tests/unit/model/backbones/test_pixels.py tests/unit/model/test_batch_processors.py
 
 wheel: $(VENV)/.installed-dev ## build the wheel, install it into a fresh environment, and ask it a question
 	rm -rf dist $(VENV)/wheel

@@ -15,8 +15,13 @@ import torch
 from loguru import logger
 from typer.testing import CliRunner
 
-from tests import factories
+from tests import factories, families, libraries, runs
 from videolatent_cli.data.eventworld.files import render_dataset
+from videolatent_cli.pipeline.library.index import index
+from videolatent_cli.pipeline.library.maintenance import relocate_library
+from videolatent_cli.pipeline.library.scan import IndexRequest
+from videolatent_cli.pipeline.train import TrainReport
+from videolatent_cli.runtime.machine import Machine
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,60 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def trained(
+    small_folder: Path, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainReport:
+    """A small run, trained once; no test may change it."""
+    torch.set_num_threads(1)
+    run_dir = tmp_path_factory.mktemp("runs") / "small"
+    return runs.fit(factories.make_recipe(small_folder), run_dir, cache_dir)
+
+
+@pytest.fixture
+def video(cache_dir: Path, trained: TrainReport) -> Path:
+    """A video that it was not trained on."""
+    del trained
+    return cache_dir / "eventworld-v1/test_iid/000000.mp4"
+
+
+@pytest.fixture(scope="session", params=families.FAMILIES)
+def family_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very small random model of each family; no test may change it."""
+    return families.write_family(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A Ray cluster of two workers."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
 @pytest.fixture
 def media(world: Path, tmp_path: Path) -> Path:
     """A copy of them that a test may change."""
     shutil.copytree(world, tmp_path / "media")
+    return tmp_path / "media"
+
+
+@pytest.fixture(scope="session")
+def indexed_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the videos, their library, and the cache of their features."""
+    folder = tmp_path_factory.mktemp("indexed")
+    shutil.copytree(world, folder / "media")
+    request = IndexRequest((folder / "media",), folder / libraries.LIBRARY, jobs=1)
+    index(request, Machine(folder / "cache", "cpu"))
+    return folder
+
+
+@pytest.fixture
+def indexed(indexed_world: Path, tmp_path: Path) -> Path:
+    """Return a copy of the videos; a library of them and a cache are in the test's folder."""
+    shutil.copytree(indexed_world, tmp_path, dirs_exist_ok=True)
+    relocate_library(libraries.LIBRARY, str(indexed_world / "media"), tmp_path / "media")
     return tmp_path / "media"
 
 

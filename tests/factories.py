@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -19,8 +20,11 @@ from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
 from videolatent_cli.recipe.schema import Latent
 from videolatent_cli.video.ffmpeg import ffmpeg_binary
 from videolatent_cli.video.frames import FrameBatch
+from videolatent_cli.video.sampling import SamplingSpec
 
 BITS = 8
+LATENT = Latent(num_blocks=2, latents_per_block=2, relook_heads=2)
+SPEC = SamplingSpec(2.0, 4, 16, 4096, 128 * 64, "ffmpeg", 16, 2)
 SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 
@@ -48,9 +52,10 @@ def make_video(
     size: tuple[int, int] = (128, 64),
     options: tuple[str, ...] = (),
     codec: str = "libx264",
+    first: int = 0,
 ) -> Path:
-    """A real video file of numbered frames; `options` are ffmpeg's, before the output name."""
-    frames = np.stack([numbered_frame(i, *size) for i in range(num_frames)])
+    """A real video file of frames numbered from `first`; `options` are ffmpeg's for the output."""
+    frames = np.stack([numbered_frame(first + i, *size) for i in range(num_frames)])
     command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-y", "-f", "rawvideo"]
     command += ["-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", str(fps), "-i", "pipe:0"]
     command += ["-c:v", codec, "-pix_fmt", "yuv420p", *options, f"file:{path}"]
@@ -62,6 +67,11 @@ def frame_batch(seed: int = 0, num_frames: int = 4) -> FrameBatch:
     """Random 64x64 frames, 4 a second."""
     data = np.random.default_rng(seed).integers(0, 256, (num_frames, 64, 64, 3), dtype=np.uint8)
     return FrameBatch(data, np.arange(num_frames) / 4)
+
+
+def spec(**changes: object) -> SamplingSpec:
+    """The sampling contract of tests with other values."""
+    return replace(SPEC, **changes)
 
 
 def write_small_backbone(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
@@ -20,7 +21,15 @@ from transformers import (
     SmolVLMConfig,
 )
 
+from videolatent_cli.model.backbones.base import Backbone
+from videolatent_cli.model.backbones.load import load_backbone
+from videolatent_cli.model.backbones.pixels import normalised, patchify
+from videolatent_cli.model.batch import Batch, Example, Prompter
+from videolatent_cli.recipe.schema import Backbone as BackboneRecipe
+from videolatent_cli.video.frames import FrameBatch
+
 DIM = 32
+QUESTIONS = [("What moved first?", "a cup"), ("Where did it go, and when?", "left")]
 SPECIAL = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -68,6 +77,8 @@ VIT = {
     "num_attention_heads": 2,
 }
 QWEN_TEMPLATE = "<|vision_start|><|video_pad|><|vision_end|>"
+
+FPS = 2.0
 
 
 def _text(**changes: object) -> dict[str, Any]:
@@ -195,3 +206,49 @@ def write_family(folder: Path, family: str) -> Path:
     colors = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
     (folder / "video_preprocessor_config.json").write_text(json.dumps(colors), encoding="utf-8")
     return folder
+
+
+def load_family(folder: Path, train: str = "full") -> Backbone:
+    """A family's backbone, ready to be trained, in evaluation mode."""
+    recipe = BackboneRecipe(model=str(folder), train=train)
+    backbone = load_backbone(recipe)
+    torch.manual_seed(0)
+    backbone.make_trainable(recipe)
+    return backbone.eval()
+
+
+def frames_for(backbone: Backbone, seed: int = 0, count: int = 5) -> FrameBatch:
+    """Random frames of a size that the family takes, 2 a second."""
+    width, height = backbone.geometry.frame_size_px or (48, 32)
+    shape = (count, height, width, 3)
+    data = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    return FrameBatch(data, np.arange(count) / FPS + 61)
+
+
+def family_batch(backbone: Backbone) -> Batch:
+    """Two questions about each of two videos of different length."""
+    with torch.no_grad():
+        features = backbone.encode_videos(
+            [frames_for(backbone), frames_for(backbone, seed=1, count=2)]
+        )
+    examples = [[Example(*pair) for pair in QUESTIONS]] * 2
+    return Prompter(backbone).collate(features, examples)
+
+
+def pixel_inputs(backbone: Backbone, frames: FrameBatch, ids: torch.Tensor) -> dict[str, Any]:
+    """What transformers' own forward takes besides token ids."""
+    family = backbone.config.model_type
+    if family.startswith("qwen"):
+        layout = backbone.layout_of(frames)
+        inputs = {
+            "pixel_values_videos": patchify(frames, backbone.geometry, backbone.colors),
+            "video_grid_thw": torch.tensor([layout.grid]),
+            "mm_token_type_ids": (ids == backbone.visual_token_id).int() * 2,
+        }
+        seconds = {"second_per_grid_ts": [backbone.geometry.frames_per_group / FPS]}
+        return inputs | (seconds if family == "qwen2_5_vl" else {})
+    pixels = normalised(frames, backbone.colors)
+    if family == "internvl":
+        return {"pixel_values": pixels}
+    name = "pixel_values_videos" if family == "llava_onevision" else "pixel_values"
+    return {name: pixels[None]}

@@ -18,12 +18,20 @@ from videolatent_cli.store.library import Library, writing
 from videolatent_cli.store.library_rows import Manifest, SegmentRow
 
 LIBRARY = Path("lib")
+SUBTITLES = """1
+00:00:01,000 --> 00:00:02,500
+<i>The harbour</i>
+
+2
+00:00:12,000 --> 00:00:13,000
+sleeps {\\an8}tonight
+"""
 
 
 def run(*paths: Path, **options: object) -> IndexReport:
     """Index as `vl index` does."""
-    request = IndexRequest(paths, LIBRARY)
-    return index(replace(request, **options), Machine(device="cpu"))
+    request = replace(IndexRequest(paths, LIBRARY, jobs=1), **options)
+    return index(request, Machine(device="cpu"))
 
 
 def names(query: str, **options: object) -> list[str]:

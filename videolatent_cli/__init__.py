@@ -10,7 +10,7 @@ The public Python API. Names are imported on first use, so `import videolatent_c
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from videolatent_cli.version import __version__
 
 _HOMES = {
     "AskRequest": "pipeline.ask",

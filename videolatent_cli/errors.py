@@ -40,6 +40,10 @@ class VideoError(DataError):
     """A video file that cannot be read, or that does not decode to the requested frames."""
 
 
+class WindowError(VideoError):
+    """A part of a video that lies outside of the video; other parts of the file may be fine."""
+
+
 class SetupError(VideoLatentError):
     """A missing part of the installation: an optional package, a model, a GPU or ffmpeg."""
 

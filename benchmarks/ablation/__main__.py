@@ -29,7 +29,7 @@ from benchmarks.ablation.cells import (
     load_cell,
     recipe_of,
 )
-from benchmarks.ablation.tables import share
+from benchmarks.ablation.seeds import accuracy, as_share
 from videolatent_cli.evaluation.evaluate import Judged
 from videolatent_cli.pipeline.evaluate import EvalRequest, evaluate_run
 from videolatent_cli.pipeline.runs.run_dir import RunDir
@@ -94,8 +94,8 @@ def main() -> None:
                 continue
             cell = measure(row, asked.preset, seed, asked.runs_dir, asked.cache_dir, asked.device)
             path.write_text(json.dumps(asdict(cell), separators=(",", ":")) + "\n", "utf-8")
-            right = Subset(asked.preset, "test_iid").right(cell)
-            print(f"{row} seed {seed}: 3-5 hops {share(right)}, {cell.train_seconds:.0f} s")
+            found = as_share(accuracy([cell], Subset(asked.preset, "test_iid")))
+            print(f"{row} seed {seed}: 3-5 hops {found}, {cell.train_seconds:.0f} s")
 
 
 if __name__ == "__main__":

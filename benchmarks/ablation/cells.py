@@ -181,7 +181,3 @@ class Subset:
         asked = questions(self.preset, self.split)
         answers = zip(cell.splits[self.split][name], asked, strict=True)
         return [bit == "1" for bit, one in answers if one.hops in self.hops]
-
-    def pooled(self, cells: list[Cell], name: str = "on") -> list[bool]:
-        """Return the results of several seeds, one seed after the other."""
-        return [right for cell in cells for right in self.right(cell, name)]

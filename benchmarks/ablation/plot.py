@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.ablation import cells as cells_module
 from benchmarks.ablation.cells import SPLITS, Cell, Subset
-from videolatent_cli.evaluation.statistics import Accuracy
+from benchmarks.ablation.seeds import accuracy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,17 +33,17 @@ def draw(preset: str, rows: dict[str, list[Cell]]) -> Path:
 
 
 def _panel(axes: Axes, part: Subset, rows: dict[str, list[Cell]]) -> None:
-    """Draw one split: a point with a 95 % Wilson interval per row, first row at the top."""
+    """Draw one split: a point with its 95 % interval per row, first row at the top."""
     for y, (row, cells) in enumerate(rows.items()):
         if part.split not in cells[0].splits:
             continue
-        right = part.pooled(cells)
-        found = Accuracy(sum(right), len(right))
+        found = accuracy(cells, part)
+        assert found is not None
         color = _BASES.get(row, "black")
         axes.plot(found.interval(), (y, y), color=color)
-        axes.plot(found.value, y, "o", color=color)
+        axes.plot(found.mean, y, "o", color=color)
         if row in _BASES:
-            axes.axvline(found.value, color=_BASES[row], alpha=0.4)
+            axes.axvline(found.mean, color=_BASES[row], alpha=0.4)
     axes.set(title=f"{part.split}, 3-5 hops", yticks=range(len(rows)), yticklabels=list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)

@@ -1,14 +1,18 @@
-"""Differences between rows of the grid with the scatter of seeds: one difference per seed."""
+"""Accuracies and differences of rows of the grid, with intervals that include the seeds."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import NamedTuple
 
+import numpy as np
 from scipy.stats import t
 
 from benchmarks.ablation.cells import Cell, Subset
 from benchmarks.measure import table
+from videolatent_cli.evaluation.statistics import clustered_interval, mcnemar_p, wilson_interval
 
 COMPARED = (
     ("full", "sft"),
@@ -27,46 +31,112 @@ COMPARED = (
 SPLITS = ("test_iid", "test_program")
 
 
-class SeedDifference(NamedTuple):
-    """The differences of two rows, one per seed that both have (points)."""
+class OverSeeds(NamedTuple):
+    """A mean over seeds, with what it would have been with other seeds and other questions."""
 
     by_seed: list[float]
+    """Value of each seed."""
+    questions: tuple[float, float]
+    """95 % interval of the mean over the questions that one seed answers; the seeds are fixed."""
 
-    def __str__(self) -> str:
-        low, high = self.interval()
-        return f"{mean(self.by_seed):.1f} [{low:.1f}, {high:.1f}]"
+    @property
+    def mean(self) -> float:
+        """Mean over seeds."""
+        return mean(self.by_seed)
 
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % Student t interval of the mean over seeds."""
+        """Return a 95 % interval of the mean: over seeds or over questions, whichever is wider.
+
+        Choice: Student's t over seeds, which resampling three seeds would understate. It assumes
+        the questions, and the interval over questions assumes the seeds; so each end is the one
+        that reaches further. One seed says nothing about others: only questions count then.
+        """
         count = len(self.by_seed)
-        margin = float(t.ppf(0.975, count - 1)) * stdev(self.by_seed) / count**0.5
-        return mean(self.by_seed) - margin, mean(self.by_seed) + margin
+        if count < 2:
+            return self.questions
+        margin = float(t.ppf(0.975, count - 1)) * stdev(self.by_seed) / math.sqrt(count)
+        low, high = self.questions
+        return min(low, self.mean - margin), max(high, self.mean + margin)
 
 
-def difference(a: list[Cell], b: list[Cell], part: Subset) -> SeedDifference | None:
-    """Return the difference of two rows on a subset per seed; None with fewer than two seeds."""
+def accuracy(cells: Sequence[Cell], part: Subset, name: str = "on") -> OverSeeds | None:
+    """Return the accuracy of a row under an ablation; None without cells or questions."""
+    by_seed = [part.right(cell, name) for cell in cells]
+    if not by_seed or not by_seed[0]:
+        return None
+    shares = [mean(right) for right in by_seed]
+    return OverSeeds(shares, wilson_interval(mean(shares), len(by_seed[0])))
+
+
+def difference(a: Sequence[Cell], b: Sequence[Cell], part: Subset) -> OverSeeds | None:
+    """Return accuracy of A minus that of B over the seeds that both have; None if there are none.
+
+    Questions are paired, and so are seeds.
+    """
     first, second = ({cell.seed: part.right(cell) for cell in row} for row in (a, b))
     shared = sorted(first.keys() & second.keys())
-    if len(shared) < 2:
+    return _difference([(first[seed], second[seed]) for seed in shared], part)
+
+
+def lost(cells: Sequence[Cell], name: str, part: Subset) -> OverSeeds | None:
+    """Return what a row loses in accuracy under an ablation."""
+    return _difference([(part.right(cell), part.right(cell, name)) for cell in cells], part)
+
+
+def _difference(pairs: Sequence[tuple[list[bool], list[bool]]], part: Subset) -> OverSeeds | None:
+    """Return the difference of pairs of results, one pair per seed."""
+    videos = part.videos()
+    if not pairs or not videos:
         return None
-    return SeedDifference([100 * (mean(first[s]) - mean(second[s])) for s in shared])
+    gains = np.array([np.subtract(a, b, dtype=float) for a, b in pairs])  # (seed, question)
+    over_videos = clustered_interval(gains.mean(0), videos)
+    return OverSeeds(gains.mean(1).tolist(), over_videos)
+
+
+def as_share(found: OverSeeds | None) -> str:
+    """Return an accuracy with its interval as text, such as `0.870 [0.84, 0.90]`."""
+    if found is None:
+        return ""
+    low, high = (min(1.0, max(0.0, end)) for end in found.interval())
+    return f"{found.mean:.3f} [{low:.2f}, {high:.2f}]"
+
+
+def as_points(found: OverSeeds | None) -> str:
+    """Return a difference in points with its interval; `*` marks one seed."""
+    if found is None:
+        return ""
+    low, high = found.interval()
+    mark = "*" if len(found.by_seed) == 1 else ""
+    return f"{100 * found.mean:+.1f}{mark} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def seeds(preset: str, rows: dict[str, list[Cell]]) -> str:
-    """Return the section that compares rows with intervals over seeds."""
+    """Return the section that compares rows seed by seed."""
     lines = []
     for a, b in COMPARED:
         for split in SPLITS:
             cells = rows.get(a, []), rows.get(b, [])
             if not all(cells) or not all(split in row[0].splits for row in cells):
                 continue
-            points = difference(*cells, Subset(preset, split))
-            if points is not None:
-                by_seed = ", ".join(f"{value:.1f}" for value in points.by_seed)
-                lines.append([f"{a} - {b}", split, by_seed, str(points)])
+            part = Subset(preset, split)
+            found = difference(*cells, part)
+            if found is not None and len(found.by_seed) > 1:
+                by_seed = ", ".join(f"{100 * value:+.1f}" for value in found.by_seed)
+                lines.append(
+                    [f"{a} - {b}", split, as_points(found), by_seed, ", ".join(_p(*cells, part))]
+                )
     return (
-        "### Differences with the scatter of seeds\n\nAccuracy on 3-5 hops, difference of two rows "
-        "in points per seed, and its mean with a 95 % Student t interval over seeds. Three seeds "
-        "give wide intervals. The intervals of all other tables are over videos and treat the "
-        "seeds as fixed.\n\n" + table(["rows", "split", "by seed", "mean [95 %]"], lines)
+        "### Differences seed by seed\n\nAccuracy on 3-5 hops: difference of two rows in points, "
+        "with one value per seed, and the p-value of McNemar's exact test for each seed. The test "
+        "takes questions as independent.\n\n"
+        + table(["rows", "split", "mean [95 %]", "by seed", "p by seed"], lines)
     )
+
+
+def _p(a: Sequence[Cell], b: Sequence[Cell], part: Subset) -> list[str]:
+    """Return the p-value of McNemar's test of two rows for each seed that both have."""
+    first, second = ({cell.seed: np.array(part.right(cell)) for cell in row} for row in (a, b))
+    return [
+        f"{mcnemar_p(int((first[s] & ~second[s]).sum()), int((second[s] & ~first[s]).sum())):.2g}"
+        for s in sorted(first.keys() & second.keys())
+    ]

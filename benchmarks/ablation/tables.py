@@ -21,42 +21,24 @@ from benchmarks.ablation.cells import (
 from benchmarks.ablation.costs import answer_steps, step_seconds
 from benchmarks.ablation.leaks import leaks
 from benchmarks.ablation.plot import draw
-from benchmarks.ablation.seeds import seeds
+from benchmarks.ablation.seeds import accuracy, as_points, as_share, difference, lost, seeds
 from benchmarks.measure import table
-from videolatent_cli.evaluation.statistics import Accuracy, Difference, paired_difference
 
 _BASES = ("sft", "sft_mid", "sft_long", "full")
 """Rows of comparison: plain fine-tuning with 1, 1.3 and 2 times the steps, and the method."""
 
 
-def gain(a: list[Cell], b: list[Cell], part: Subset) -> Difference | None:
-    """Return the paired difference of two rows over the seeds that both rows have."""
-    seeds = sorted({cell.seed for cell in a} & {cell.seed for cell in b})
-    right_a, right_b = (part.pooled([cell for cell in row if cell.seed in seeds]) for row in (a, b))
-    videos = part.videos() * len(seeds)
-    return paired_difference(right_a, right_b, videos) if videos else None
-
-
-def share(right: list[bool]) -> str:
-    """Return accuracy and interval as text; empty without questions."""
-    return str(Accuracy(sum(right), len(right))) if right else ""
-
-
-def _points(found: Difference | None) -> str:
-    return str(found or "")
-
-
 def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
-    """Return the table of one split: each row against plain fine-tuning and the whole method."""
+    """Return the table of one split: accuracies, and the benefit over each row of comparison."""
     deep, shallow = Subset(preset, split), Subset(preset, split, SHALLOW)
     lines = [
         [
             row,
             str(len(cells)),
-            share(shallow.pooled(cells)),
-            share(deep.pooled(cells)),
+            as_share(accuracy(cells, shallow)),
+            as_share(accuracy(cells, deep)),
             *(
-                _points(gain(cells, rows.get(base, []), deep)) if row != base else ""
+                as_points(difference(cells, rows.get(base, []), deep)) if row != base else ""
                 for base in _BASES
             ),
         ]
@@ -68,6 +50,35 @@ def _table(preset: str, rows: dict[str, list[Cell]], split: str) -> str:
     )
 
 
+def _both(preset: str, rows: dict[str, list[Cell]]) -> str:
+    """Return the table that sets the benefit of latents beside the dependence on them."""
+    bases = ("sft", "sft_mid", "sft_long", "single_sft")
+    deep = Subset(preset, "test_iid")
+    lines = []
+    for row, cells in rows.items():
+        if "shuffle" not in cells[0].splits["test_iid"]:
+            continue
+        # A row is compared with plain fine-tuning on batches of the same kind.
+        gains = [
+            as_points(difference(cells, rows.get(base, []), deep))
+            if (base in SINGLE) == (row in SINGLE)
+            else ""
+            for base in bases
+        ]
+        lines.append([row, str(len(cells)), *gains, as_points(lost(cells, "shuffle", deep))])
+    return (
+        "### Benefit and dependence\n\nPoints on 3-5 hops of test_iid. *Benefit* is the lead over "
+        "plain fine-tuning without latents: with equal steps (`sft`), 1.3 times as many "
+        "(`sft_mid`), twice as many (`sft_long`, the time of `full`), or equal time where each "
+        "video has one question (`single_sft`). *Dependence* is what a trained model loses with "
+        "another video's latents (`shuffle`). It is no benefit: a model can depend on its latents "
+        "and be no better than one without.\n\n"
+        + table(
+            ["recipe", "seeds", *(f"benefit over {base}" for base in bases), "dependence"], lines
+        )
+    )
+
+
 def _single(preset: str, rows: dict[str, list[Cell]]) -> str:
     """Return the table of the rows with one question per video, all splits."""
     full, sft = (rows.get(row, []) for row in SINGLE)
@@ -76,9 +87,10 @@ def _single(preset: str, rows: dict[str, list[Cell]]) -> str:
     lines = []
     for split in full[0].splits:
         deep, shallow = Subset(preset, split), Subset(preset, split, SHALLOW)
-        shares = [share(deep.pooled(cells)) for cells in (full, sft)]
-        gains = [_points(gain(full, sft, part)) for part in (deep, shallow)]
-        lines.append([split, *shares, *gains, _points(gain(full, rows.get("full", []), deep))])
+        shares = [as_share(accuracy(cells, deep)) for cells in (full, sft)]
+        gains = [as_points(difference(full, sft, part)) for part in (deep, shallow)]
+        over_full = as_points(difference(full, rows.get("full", []), deep))
+        lines.append([split, *shares, *gains, over_full])
     steps = [recipe_of(row, preset, 0)[1].training.max_steps for row in SINGLE]
     seconds = [mean(cell.train_seconds for cell in cells) for cells in (full, sft)]
     return (
@@ -105,19 +117,14 @@ def _causal(preset: str, rows: dict[str, list[Cell]]) -> str:
     columns["shuffle, 3 hops alone"] = ("shuffle", range(3, 4))
     asked = [(name, Subset(preset, "test_iid", hops)) for name, hops in columns.values()]
     lines = [
-        [row, *(_lost(cells, name, part) for name, part in asked)]
+        [row, *(as_points(lost(cells, name, part)) for name, part in asked)]
         for row, cells in rows.items()
         if set(ABLATIONS) <= cells[0].splits["test_iid"].keys()
     ]
-    return "### Points lost on 3-5 hops of test_iid when the latents are replaced\n\n" + table(
-        ["recipe", *columns], lines
+    return (
+        "### Dependence: points lost on 3-5 hops of test_iid when the latents are replaced\n\n"
+        + table(["recipe", *columns], lines)
     )
-
-
-def _lost(cells: list[Cell], name: str, part: Subset) -> str:
-    """Return the points that a row loses under an ablation."""
-    videos = part.videos() * len(cells)
-    return str(paired_difference(part.pooled(cells), part.pooled(cells, name), videos))
 
 
 def _latents(rows: dict[str, list[Cell]]) -> str:
@@ -192,8 +199,11 @@ def run(preset: str = "cpu") -> str:
     intro = (
         "## Ablation\n\nRows are recipes of `recipes/eventworld` or entries of "
         "`benchmarks/ablation/grid.yaml`, with the same backbone, data and seeds. Accuracy is "
-        "pooled over seeds with 95 % Wilson intervals. Differences are in points, paired by "
-        "question, with a 95 % bootstrap interval over videos. "
+        "the mean over seeds; differences are in points, paired by question and by seed. All "
+        "intervals are 95 % and count the questions of one seed once: Student's t over seeds, or "
+        "over questions (Wilson; for differences a bootstrap over videos), whichever reaches "
+        "further. `*` marks differences of one seed, whose interval is over videos only and says "
+        "nothing about other seeds. "
         "`python -m benchmarks.ablation --preset cpu --seeds 3`, then "
         "`python -m benchmarks ablation`."
     )
@@ -206,6 +216,7 @@ def run(preset: str = "cpu") -> str:
     sections = [
         intro,
         plot,
+        _both(preset, rows),
         seeds(preset, rows),
         *(_table(preset, compared, split) for split in measured),
         _single(preset, rows),

@@ -59,6 +59,10 @@ class DataCheckDocument(Part):
     """Number of videos."""
     bad: dict[str, str]
     """Reason why a video cannot be read, by path."""
+    outside: list[str]
+    """Reasons of parts that lie outside of their videos; each names a triplet."""
+    remarks: dict[str, list[str]]
+    """Differences between a video as it is stored and as it is shown, in words, by path."""
 
 
 class CacheStatusDocument(Part):
@@ -90,7 +94,7 @@ class CacheBuildDocument(Part):
     encoded: int
     """Number of clips that this command encoded."""
     left_out: dict[str, str]
-    """Reason why a video was left out, by path."""
+    """Reason why a video was left out, by path; or a triplet whose part lies outside, by id."""
     seconds: float
     """Duration of the command (s)."""
 

@@ -48,6 +48,8 @@ class EvalNumbers(AccuracyNumbers):
     """Number of answers that are right word for word."""
     unparsed: int
     """Number of answers that the scorer cannot read."""
+    failed: int
+    """Number of questions without an answer, since their videos cannot be read."""
     drop: DifferenceNumbers | None = None
     """Model as it is (A) minus this ablation (B); missing in `on`."""
     answer_kl: float | None = None
@@ -65,9 +67,24 @@ class JudgedAnswer(Part):
     category: list[str]
     """Categories of the triplet."""
     answer: str
-    """Answer of the model."""
+    """Answer of the model; empty if the video cannot be read."""
+    verdict: Literal["right", "wrong", "unparsed", "failed"]
+    """Verdict on the answer."""
     right: bool
     """Whether the answer is right."""
+
+
+class UnansweredQuestion(Part):
+    """One question about a video that cannot be read."""
+
+    split: str
+    """Split of the triplet."""
+    id: str
+    """Id of the triplet."""
+    video: str
+    """Path of the video below the media root."""
+    reason: str
+    """Reason in one line."""
 
 
 class EvalResult(Part):
@@ -78,7 +95,7 @@ class EvalResult(Part):
     by_category: dict[str, EvalNumbers]
     """Numbers over the questions of each category."""
     answers: list[JudgedAnswer]
-    """All answers, in the order of the questions."""
+    """All answers; questions about unreadable videos come last."""
 
 
 class EvalDocument(Part):
@@ -91,6 +108,11 @@ class EvalDocument(Part):
     """Name of the checkpoint's folder."""
     step: int
     """Step of the checkpoint."""
+    interval_iou: float
+    """Smallest intersection over union with which an answer of type `interval` is right."""
+    failed: list[UnansweredQuestion]
+    """Questions about unreadable videos. They count as not right, or are missing in `splits` if the
+    run's recipe has `data.on_bad: skip`."""
     splits: dict[str, dict[str, EvalResult]]
     """Results by split, then by ablation. Ablation `on` is the model as it is."""
 

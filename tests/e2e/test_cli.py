@@ -1,14 +1,8 @@
-"""The real command line: in this process for messages, as a subprocess for kills and signals."""
+"""The command line, run in this process: the whole way through, mistakes, recipes."""
 
 import json
 import mmap
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,10 +14,11 @@ import torch
 
 from tests.conftest import Result
 from tests.factories import make_video, recipe_text, write_jsonl
+from tests.rows import cached_video
 from videolatent_cli.model.backbones.base import Backbone
 from videolatent_cli.pipeline.answering.answer import Answer
+from videolatent_cli.pipeline.train import TrainReport
 
-VL = [sys.executable, "-m", "videolatent_cli"]
 Run = Callable[..., Result]
 
 
@@ -35,34 +30,15 @@ def recipe(tmp_path: Path, small_folder: Path) -> Path:
 
 
 @pytest.fixture
-def run_dir(vl: Run, recipe: Path, cache_dir: Path) -> Path:
-    """A small run that is trained."""
-    assert vl("train", recipe, "--run-dir", "runs/small", "--cache-dir", cache_dir).code == 0
-    return Path("runs/small")
+def run_dir(trained: TrainReport) -> Path:
+    """A copy of the small run that is trained."""
+    return Path(shutil.copytree(trained.run_dir, "runs/small"))
 
 
 @pytest.fixture
 def video(cache_dir: Path, run_dir: Path) -> Path:
     del run_dir
     return cache_dir / "eventworld-v1/test_iid/000000.mp4"
-
-
-def spawn(*arguments: str | Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*VL, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 # --- the way through
@@ -101,6 +77,25 @@ def test_the_whole_way_through(vl: Run, recipe: Path, cache_dir: Path, tmp_path:
     assert sheet.exists()
     assert "rows, 0 bad" in vl("cache", "verify", *cache).stdout
     assert vl("export", "runs/small", "-o", "out", "--half").code == 0
+
+
+def test_pages_and_tables_about_a_run(
+    vl: Run, run_dir: Path, recipe: Path, cache_dir: Path
+) -> None:
+    cache = ("--cache-dir", cache_dir)
+    probed = vl("probe", run_dir, "--limit", "2", *cache)
+    assert probed.code == 0, probed.stderr
+    assert all(part in probed.stdout for part in ("F12", "what the latents are worth"))
+    assert f"page {run_dir}/probe.html" in probed.stderr
+    again = vl("probe", run_dir, "--limit", "2", "--json", "--html", "p.html", *cache)
+    assert json.loads(again.stdout)["schema"] == "vl.probe/1"
+    assert Path("p.html").exists()
+    reported = vl("report", run_dir, "--limit", "1", "--samples", "1", *cache)
+    assert reported.stdout.strip() == f"{run_dir}/report.html"
+    small = ("--trace-tokens", "8", "--question-tokens", "4", "--answer-tokens", "2")
+    timed = vl("bench", recipe, *small, "--rounds", "1", "--device", "cpu")
+    assert timed.code == 0, timed.stderr
+    assert all(row in timed.stdout for row in ("chain of thought", "plain SFT", "GRPO-style"))
 
 
 def test_ask_json_follows_its_schema(vl: Run, video: Path, tmp_path: Path) -> None:
@@ -162,6 +157,7 @@ def test_library_by_command(vl: Run, tmp_path: Path) -> None:
     file = next((tmp_path / "world").rglob("000001.mp4"))
     assert json.loads(vl("library", "show", file, *lib).stdout)["state"] == "indexed"
     assert "lib: no problems found" in vl("library", "verify", *lib).stdout
+    assert "lib: is up to date" in vl("library", "migrate", *lib).stdout
     assert "MB freed" in vl("library", "compact", *lib).stdout
     assert "3 segments" in vl("library", "export", *lib, "-o", "x.jsonl").stdout
     assert "is now" in vl("library", "relocate", tmp_path / "world", "world", *lib).stdout
@@ -170,33 +166,6 @@ def test_library_by_command(vl: Run, tmp_path: Path) -> None:
     assert "lib: would forget 1 files; add --yes" in refused.stderr
     assert "would forget 1" in vl("library", "rm", file, *lib, "--dry-run").stdout
     assert "1 files forgotten" in vl("library", "rm", file, *lib, "--yes").stdout
-
-
-@pytest.mark.slow
-def test_an_index_that_is_killed_ends_like_one_that_is_not(vl: Run) -> None:
-    assert vl("data", "render", "eventworld", "-o", "world", "--videos", "60").code == 0
-    assert vl("index", "world", "-L", "whole", "--cache-dir", "whole_cache").code == 0
-    moments = random.Random(0)
-    wanted = int(os.environ.get("VL_KILLS", "4"))
-    kills = 0
-    while kills < wanted:
-        process = spawn("index", "world", "-L", "lib")
-        time.sleep(moments.uniform(3, 11))
-        if process.poll() is None:
-            process.kill()
-            kills += 1
-        else:  # it has come to its end: from the start again
-            assert process.returncode == 0
-            shutil.rmtree("lib")
-            shutil.rmtree("cache")
-        process.communicate()
-    assert vl("index", "world", "-L", "lib").code == 0
-    assert "no problems found" in vl("library", "verify", "-L", "lib").stdout
-    assert "60 rows, 0 bad" in vl("cache", "verify").stdout
-    for name in ("lib", "whole"):
-        vl("library", "export", "-L", name, "-o", f"{name}.jsonl")
-    rows = [sorted(Path(f"{name}.jsonl").read_text().splitlines()) for name in ("lib", "whole")]
-    assert rows[0] == rows[1]
 
 
 def test_data_render_and_check(vl: Run, tmp_path: Path) -> None:
@@ -351,94 +320,13 @@ def test_gc(vl: Run, run_dir: Path, recipe: Path, cache_dir: Path, tmp_path: Pat
 
 
 def test_verify_reports_damage(vl: Run, tmp_path: Path) -> None:
-    from tests.unit.test_store import video as row
     from videolatent_cli.store import FeatureCache
 
     cache = FeatureCache(tmp_path / "c")
-    cache.add([row(1), row(1)])
+    cache.add([cached_video(1), cached_video(1)])
     result = vl("cache", "verify", "--json", "--cache-dir", tmp_path / "c")
     assert result.code == 7
     assert json.loads(result.stdout)["doubled_keys"] == ["k1"]
     assert "run: vl cache verify --repair" in result.stderr
     assert vl("cache", "verify", "--repair", "--cache-dir", tmp_path / "c").code == 0
     assert vl("cache", "verify", "--cache-dir", tmp_path / "c").code == 0
-
-
-# --- real processes
-
-
-@pytest.mark.slow
-def test_kill_9_while_the_cache_is_built_then_go_on(small_folder: Path, tmp_path: Path) -> None:
-    recipe = tmp_path / "r.yaml"
-    data = "{type: eventworld, num_videos: 40, num_eval_videos: 1, questions_per_video: 2}"
-    recipe.write_text(recipe_text(small_folder, data=data))
-    process = spawn("cache", "build", recipe, "--cache-dir", "c")
-    wait_for(lambda: len(list(Path("c/videos.lancedb").rglob("*.manifest"))) > 4)
-    process.kill()
-    process.communicate()
-    from videolatent_cli.store import FeatureCache
-
-    kept = FeatureCache(Path("c")).keys()
-    assert 0 < len(kept) < 41
-    out, err = spawn("cache", "build", recipe, "--json", "--cache-dir", "c").communicate(
-        timeout=120
-    )
-    found = json.loads(out)
-    assert found["cached"] == 41, err
-    assert found["encoded"] == 41 - len(kept)
-    report = FeatureCache(Path("c")).verify()
-    assert (report.rows, report.bad_keys, report.doubled_keys) == (41, (), ())
-
-
-@pytest.mark.slow
-def test_kill_9_in_training_then_the_same_curve(recipe: Path, cache_dir: Path) -> None:
-    steps = "training.max_steps=30"
-    whole = spawn("train", recipe, steps, "--run-dir", "whole", "--cache-dir", cache_dir)
-    _, err = whole.communicate(timeout=180)
-    assert whole.returncode == 0, err
-    cut = spawn("train", recipe, steps, "--run-dir", "cut", "--cache-dir", cache_dir)
-    wait_for(
-        lambda: Path("cut/log.jsonl").exists() and Path("cut/log.jsonl").read_text().count("\n") > 6
-    )
-    cut.kill()
-    cut.communicate()
-    resumed = spawn(
-        "train", recipe, steps, "--run-dir", "cut", "--resume", "--cache-dir", cache_dir
-    )
-    _, err = resumed.communicate(timeout=180)
-    assert resumed.returncode == 0, err
-    assert "resuming after step" in err
-    curves = [
-        [json.loads(line)["loss"] for line in Path(name, "log.jsonl").read_text().splitlines()]
-        for name in ("whole", "cut")
-    ]
-    assert len(curves[0]) == 30
-    assert curves[0] == curves[1]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
-def test_one_signal_saves_and_prints_the_command_that_goes_on(
-    recipe: Path, cache_dir: Path, number: signal.Signals, code: int
-) -> None:
-    arguments = ("train", recipe, "training.max_steps=200", "--cache-dir", cache_dir)
-    process = spawn(*arguments)
-    wait_for(
-        lambda: Path("runs/small/log.jsonl").exists() and Path("runs/small/log.jsonl").read_text()
-    )
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert "is saved at step" in err
-    assert f"resume with: vl train {recipe} training.max_steps=200" in err
-    assert list(Path("runs/small/checkpoints").glob("step-*"))
-
-
-@pytest.mark.slow
-def test_a_broken_pipe_is_silent() -> None:
-    shell = f"{' '.join(VL)} schema | head -c 10 > /dev/null; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
-        ["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert "Traceback" not in done.stderr
-    assert done.returncode in (0, 141)

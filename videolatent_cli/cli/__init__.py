@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from videolatent_cli import __version__
 from videolatent_cli.cli import (
     ask,
     batch,
@@ -25,6 +24,7 @@ from videolatent_cli.cli import (
 )
 from videolatent_cli.cli.errors import ErrorGroup
 from videolatent_cli.runtime.logs import configure_logging
+from videolatent_cli.version import __version__
 
 _EPILOG = """
 Examples:\n

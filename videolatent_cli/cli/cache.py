@@ -50,7 +50,7 @@ def build(
         return
     typer.echo(
         f"{cache_dir}: {report.encoded} encoded, {report.status.cached} of "
-        f"{report.status.wanted} cached, {len(report.quarantined)} left out"
+        f"{report.status.wanted} cached, {len(report.quarantined) + len(report.outside)} left out"
     )
 
 

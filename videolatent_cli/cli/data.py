@@ -22,15 +22,19 @@ def check(
     ],
     deep: Annotated[
         bool,
-        typer.Option("--deep", help="Also decode up to 64 frames from all parts of each video."),
+        typer.Option(
+            "--deep",
+            help="Also decode the frames that the recipe samples; of a triplet file up to 64 "
+            "frames of each video.",
+        ),
     ] = False,
     quarantine: Annotated[
-        Path, typer.Option(help="File to write the unreadable videos to (JSON Lines).")
+        Path, typer.Option(help="File to write the bad videos and parts to (JSON Lines).")
     ] = Path("quarantine.jsonl"),
     as_json: AsJson = False,
     cache_dir: CacheDir = DEFAULT_CACHE,
 ) -> None:
-    """Open every video of a data set and list those that cannot be read.
+    """Open every video of a data set; list those that cannot be read, and parts outside of them.
 
     Example: vl data check train.jsonl --deep
     """
@@ -39,17 +43,20 @@ def check(
     with progress_bars() as show:
         request = CheckRequest(data, quarantine, deep)
         report = check_data(request, Machine(cache_dir), show)
-    bad = {str(path): reason for path, reason in report.bad.items()}
     if as_json:
-        print_json({"schema": "vl.data-check/1", "videos": report.videos, "bad": bad})
+        print_json(report.document())
     else:
-        for reason in bad.values():
+        for reason in (*report.bad.values(), *report.outside.values()):
             typer.echo(reason)
-        typer.echo(f"{report.videos} videos, {len(bad)} bad, listed in {quarantine}")
-    if bad:
+        for path, remarks in report.remarks.items():
+            typer.echo(f"{path}: note: {'; '.join(remarks)}")
+        parts = f", {len(report.outside)} parts outside" if report.outside else ""
+        typer.echo(f"{report.videos} videos, {len(report.bad)} bad{parts}, listed in {quarantine}")
+    if report.bad or report.outside:
         raise DataError(
-            f"{data}: {len(bad)} of {report.videos} videos cannot be read; fix them, or set "
-            "data.on_bad to skip"
+            f"{data}: {len(report.bad)} of {report.videos} videos cannot be read, "
+            f"{len(report.outside)} parts lie outside of theirs; fix them, or set data.on_bad to "
+            "skip"
         )
 
 

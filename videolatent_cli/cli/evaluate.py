@@ -11,10 +11,13 @@ import typer
 from videolatent_cli.cli.errors import DefaultGroup
 from videolatent_cli.cli.options import DEFAULT_CACHE, AsJson, CacheDir, Device
 from videolatent_cli.cli.output import print_json, print_table, progress_bars
+from videolatent_cli.errors import FailedItemsError
 from videolatent_cli.runtime.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from videolatent_cli.pipeline.evaluate import EvalReport
 
 app = typer.Typer(
     cls=DefaultGroup,
@@ -69,7 +72,9 @@ def evaluate(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Measure accuracy on held-out questions, with 95 % intervals.
 
-    The word 'run' may be omitted: vl eval RUN.
+    The word 'run' may be omitted: vl eval RUN. Questions about a video that cannot be read count as
+    not right, and are listed (exit code 6); with data.on_bad: skip in the run's recipe they are
+    left out.
 
     Example: vl eval runs/quickstart --ablate latents=off,mean,shuffle
     """
@@ -84,18 +89,16 @@ def evaluate(  # noqa: PLR0913 - the options of the command
         out.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
     if as_json:
         print_json(document)
-        return
-    for split, by_ablation in document["splits"].items():
-        columns = ["category", "n", "accuracy [95 %]", "strict", "unparsed"]
-        rows = [[name, *_own(numbers)] for name, numbers in _groups(by_ablation["on"])]
-        print_table(f"{document['run']} on {split}", columns, rows)
-        ablated = {name: result for name, result in by_ablation.items() if name != "on"}
-        if ablated:
-            columns = ["category", *ablated]
-            title = "latents ablated: accuracy, points lost [95 %]"
-            print_table(title, columns, _rows(ablated, _cost))
-            title = "KL divergence from the answer with the model's own latents (nats)"
-            print_table(title, columns, _rows(ablated, _divergence))
+    else:
+        for split, by_ablation in document["splits"].items():
+            _print_split(f"{document['run']} on {split}{_note(report, split)}", by_ablation)
+    failed = sum(map(len, report.failed.values()))
+    if failed and not report.leaves_out:
+        total = sum(len(by_ablation["on"]) for by_ablation in report.results.values())
+        raise FailedItemsError(
+            f"{document['run']}: {failed} of {total} questions are about videos that cannot be "
+            "read, and count as not right; fix the videos, or remove the questions"
+        )
 
 
 @app.command("compare")
@@ -137,6 +140,38 @@ def compare(
         print_table(f"A {comparison.a}, B {comparison.b}, on {split}", columns, rows)
 
 
+def _print_split(title: str, by_ablation: Mapping[str, Any]) -> None:
+    """Print the tables of one split: accuracy, and what each ablation of the latents costs."""
+    columns = ["category", "n", "accuracy [95 %]", "strict", "unparsed", "failed"]
+    rows = [[name, *_own(numbers)] for name, numbers in _groups(by_ablation["on"])]
+    if not by_ablation["on"]["all"]["failed"]:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    print_table(title, columns, rows)
+    ablated = {name: result for name, result in by_ablation.items() if name != "on"}
+    if ablated:
+        columns = ["category", *ablated]
+        title = "dependence on the latents: accuracy when they are replaced, points lost [95 %]"
+        print_table(title, columns, _rows(ablated, _cost))
+        title = "KL divergence from the answer with the model's own latents (nats)"
+        print_table(title, columns, _rows(ablated, _divergence))
+        typer.echo(
+            "dependence is no benefit: for that, compare with plain fine-tuning (vl eval compare)"
+        )
+
+
+def _note(report: EvalReport, split: str) -> str:
+    """Return what a table's title adds: the threshold for intervals, and what is left out."""
+    from videolatent_cli.evaluation.scorers import INTERVAL_IOU
+
+    note = ""
+    if any(judged.triplet.answer_type == "interval" for judged in report.results[split]["on"]):
+        note += f"; intervals are right from IoU {INTERVAL_IOU:g}"
+    if report.leaves_out and split in report.failed:
+        count = len(report.failed[split])
+        note += f"; {count} questions about unreadable videos are left out"
+    return note
+
+
 def _groups(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the numbers of all questions, then those of each category."""
     return [("all", result["all"]), *result["by_category"].items()]
@@ -159,8 +194,9 @@ def _own(numbers: Mapping[str, Any]) -> list[str]:
     return [
         str(numbers["total"]),
         str(Accuracy(numbers["right"], numbers["total"])),
-        f"{numbers['strict'] / numbers['total']:.3f}",
+        f"{numbers['strict'] / max(1, numbers['total']):.3f}",
         str(numbers["unparsed"]),
+        str(numbers["failed"]),
     ]
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from videolatent_cli.data.eventworld import SPEC_VERSION, SPLITS
 from videolatent_cli.data.eventworld.triplets import eventworld_triplets
 from videolatent_cli.data.triplets import Triplet, read_triplets, with_rationale
-from videolatent_cli.errors import DataError, RecipeError
+from videolatent_cli.errors import DataError, RecipeError, VideoError, WindowError
 from videolatent_cli.recipe import digest
 from videolatent_cli.recipe.data_schema import EventWorldData, TripletsData
+from videolatent_cli.video.clip import Clip, window_bounds
+from videolatent_cli.video.info import read_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,14 +63,39 @@ class Dataset:
                 first_triplets.setdefault(self.path(triplet), triplet)
         return first_triplets
 
-    def without(self, bad: Iterable[Path]) -> Dataset:
-        """Return the data set without the triplets about some videos."""
+    def clip(self, triplet: Triplet) -> Clip:
+        """Return the video, or the part of it, that a triplet is about."""
+        return Clip(self.path(triplet), triplet.window)
+
+    def without(self, bad: Iterable[Clip]) -> Dataset:
+        """Return the data set without the triplets about some clips."""
         excluded = set(bad)
         kept = {
-            name: [t for t in triplets if self.path(t) not in excluded]
+            name: [t for t in triplets if self.clip(t) not in excluded]
             for name, triplets in self.splits.items()
         }
         return Dataset(kept, self.media_root)
+
+    def outside_parts(self, clips: Iterable[Clip] | None = None) -> dict[Clip, str]:
+        """Return the parts that lie outside of their videos, each with the reason.
+
+        The reason names the first triplet about the part. Videos that cannot be read are passed
+        over: they have errors of their own.
+
+        Args:
+            clips: Clips to look at; None: all of the data set.
+        """
+        triplets = {self.clip(t): t for split in self.splits.values() for t in reversed(split)}
+        looked_at = triplets if clips is None else clips
+        outside = {}
+        for clip in sorted((c for c in looked_at if c.is_part), key=lambda clip: clip.path):
+            try:
+                window_bounds(clip.path, clip.window, read_info(clip.path).duration_seconds)
+            except WindowError as error:
+                outside[clip] = f"{triplets[clip].id}: {error}"
+            except VideoError:
+                continue
+        return outside
 
 
 def load_dataset(data: TripletsData | EventWorldData, base_dir: Path, cache_dir: Path) -> Dataset:

@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from videolatent_cli.data.records import read_records
+from videolatent_cli.data.triplets import check_options
 from videolatent_cli.errors import DataError
 
 
@@ -32,7 +33,9 @@ class AskedQuestion(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        """Check that the start is before the end."""
+        """Check the choices, and that the start is before the end."""
+        if self.choices:
+            check_options("choices", self.choices)
         start, end = self.start_seconds, self.end_seconds
         if start is not None and end is not None and end <= start:
             raise ValueError(f"end_seconds: must be above start_seconds {start}, got {end}")

@@ -10,6 +10,8 @@ from videolatent_cli.data.records import read_records
 from videolatent_cli.errors import DataError
 
 AnswerType = Literal["choice", "multi_choice", "yesno", "number", "text", "interval", "order"]
+MAX_OPTIONS = 26
+"""Largest number of options: each has a letter of its own."""
 
 
 class Triplet(BaseModel):
@@ -55,6 +57,8 @@ class Triplet(BaseModel):
         start, end = self.start_seconds, self.end_seconds
         if start is not None and end is not None and end <= start:
             raise ValueError(f"end_seconds: must be above start_seconds {start}, got {end}")
+        if self.options:
+            check_options("options", self.options)
         if self.answer_type == "choice" and self.answer not in (self.options or ()):
             raise ValueError(
                 f"answer: must be the text of one of the options {self.options}, "
@@ -103,6 +107,25 @@ def read_triplets(path: Path) -> list[Triplet]:
             `FILE:LINE: KEY: WHAT`.
     """
     return read_records(path, Triplet, "triplet", "check data.path")
+
+
+def check_options(name: str, options: Sequence[str]) -> None:
+    """Check that each option can be named by a letter and by its text.
+
+    Args:
+        name: Name of the options in errors.
+        options: Texts of the options.
+
+    Raises:
+        ValueError: If an option is blank, if two are equal, or if there are too many.
+    """
+    if len(options) > MAX_OPTIONS:
+        raise ValueError(f"{name}: must be at most {MAX_OPTIONS}, got {len(options)}")
+    if not all(option.strip() for option in options):
+        raise ValueError(f"{name}: must not be blank, got {list(options)}")
+    doubled = [option for option in options if options.count(option) > 1]
+    if doubled:
+        raise ValueError(f"{name}: must differ from each other, got {doubled[0]!r} twice")
 
 
 def with_options(question: str, options: Sequence[str]) -> str:

@@ -43,6 +43,7 @@ class Judged:
 
     triplet: Triplet
     answer: str
+    """Text of the answer; empty if the video cannot be read."""
     verdict: Verdict
     strict: bool
     """Whether the whole answer equals a right one, with nothing around it."""
@@ -53,6 +54,11 @@ class Judged:
     def right(self) -> bool:
         """Whether the answer is right, with any text around it."""
         return self.verdict == "right"
+
+
+def unanswered(triplet: Triplet) -> Judged:
+    """Return a question about a video that cannot be read, which counts as not right."""
+    return Judged(triplet, "", "failed", strict=False)
 
 
 def batches(

@@ -32,16 +32,8 @@ class Accuracy:
         return self.right / self.total if self.total else math.nan
 
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % Wilson interval.
-
-        Source: Wilson 1927, score interval without continuity correction.
-        """
-        if not self.total:
-            return 0.0, 1.0
-        n, p, z2 = self.total, self.value, _Z_95**2
-        middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-        half = _Z_95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """Return the 95 % Wilson interval, which assumes that questions are independent."""
+        return wilson_interval(self.value, self.total) if self.total else (0.0, 1.0)
 
     def __str__(self) -> str:
         """Return the share with its interval, such as `0.912 [0.88, 0.94]`."""
@@ -58,6 +50,22 @@ class Accuracy:
             "low": low,
             "high": high,
         }
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of some independent questions.
+
+    Source: Wilson 1927, score interval without continuity correction.
+
+    Args:
+        share: Share of right answers, in [0, 1].
+        count: Number of questions, at least 1.
+    """
+    z2 = _Z_95**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    spread = share * (1 - share) / count + z2 / (4 * count * count)
+    half = _Z_95 * math.sqrt(spread) / (1 + z2 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True)
@@ -93,8 +101,8 @@ def paired_difference(
 ) -> Difference:
     """Return the difference in accuracy between two models on the same questions.
 
-    Choice: the interval is the percentile bootstrap over clusters, since answers to questions about
-    one video depend on the same perception of it.
+    Its interval is over videos, for these two models. A model that is trained again with another
+    seed differs, too: the answers of several seeds must not be pooled here.
 
     Args:
         a: Whether A answers each question correctly.
@@ -108,21 +116,31 @@ def paired_difference(
     if not len(a) == len(b) == len(clusters) or not len(a):
         raise ValueError(f"paired_difference: {len(a)}, {len(b)} and {len(clusters)} questions")
     gain = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    _, cluster_index = np.unique(np.asarray(clusters), return_inverse=True)
-    # Sum of gains and number of questions of each cluster.
-    gains, sizes = np.bincount(cluster_index, gain), np.bincount(cluster_index)
-    low, high = _bootstrap(gains, sizes, seed)
+    low, high = clustered_interval(gain, clusters, seed)
     only_a, only_b = int((gain > 0).sum()), int((gain < 0).sum())
     p = mcnemar_p(only_a, only_b)
     return Difference(float(gain.mean()), low, high, only_a, only_b, p, len(gain))
 
 
-def _bootstrap(gains: np.ndarray, sizes: np.ndarray, seed: int) -> tuple[float, float]:
-    """Return the 95 % interval of sum(gains) / sum(sizes) over resampled clusters."""
-    count = len(gains)
+def clustered_interval(
+    values: Sequence[float] | np.ndarray, clusters: Sequence[str], seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of some values, one per question.
+
+    Choice: the percentile bootstrap over clusters, since answers to questions about one video
+    depend on the same perception of it.
+
+    Args:
+        values: Value of each question.
+        clusters: Video of each question.
+        seed: Seed of the resampling.
+    """
+    _, cluster_index = np.unique(np.asarray(clusters), return_inverse=True)
+    totals, sizes = np.bincount(cluster_index, values), np.bincount(cluster_index)
+    count = len(totals)
     # How often each cluster is drawn, (resample, cluster): the same as drawing with replacement.
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
-    low, high = np.quantile((draws @ gains) / (draws @ sizes), [0.025, 0.975])
+    low, high = np.quantile((draws @ totals) / (draws @ sizes), [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -1,7 +1,8 @@
 """Checkpoints of trained parameters.
 
-A checkpoint holds only the parameters that were trained, with the recipe and the sampling that
-belong to them. It is written under a temporary name, verified, and then renamed.
+A checkpoint holds the latent injection module and the parameters of the backbone that were
+trained, with the recipe and the sampling that belong to them. It is written under a temporary name,
+verified, and then renamed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from videolatent_cli.model.videolatent import VideoLatent
     from videolatent_cli.recipe import Recipe
 
 SCHEMA = "vl.checkpoint/1"
@@ -65,9 +67,14 @@ class Checkpoint:
         return _read(self.folder / _TRAINING)
 
 
-def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return the trainable parameters of a model by name."""
-    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+def trained_tensors(model: VideoLatent) -> dict[str, Tensor]:
+    """Return the trainable parameters of a model by name, with the scale of its latents.
+
+    The scale is not trained any more, but in a run of an earlier version it may have any value.
+    """
+    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    fixed = {name: b for name, b in model.named_buffers() if name.startswith("injection.")}
+    return trained | fixed
 
 
 def untrained_names(module: nn.Module) -> set[str]:
@@ -172,21 +179,21 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
-def load_tensors(module: nn.Module, tensors: dict[str, Tensor], where: Path) -> None:
-    """Copy named tensors into a module's parameters and buffers.
+def load_tensors(model: VideoLatent, tensors: dict[str, Tensor], where: Path) -> None:
+    """Copy named tensors into a model's parameters and buffers.
 
-    Every trainable parameter must be among them, unless `tensors` is empty.
+    All of `trained_tensors` must be among them, unless `tensors` is empty.
 
     Args:
-        module: Module to change.
+        model: Model to change.
         tensors: Values by parameter or buffer name.
         where: Origin of the tensors, for error messages.
 
     Raises:
-        IncompatibleError: If names or shapes differ from those of the module.
+        IncompatibleError: If names or shapes differ from those of the model.
     """
-    own = dict(module.named_parameters()) | dict(module.named_buffers())
-    required = trained_tensors(module).keys() if tensors else set()
+    own = dict(model.named_parameters()) | dict(model.named_buffers())
+    required = trained_tensors(model).keys() if tensors else set()
     missing = sorted(set(required) - tensors.keys())
     unexpected = sorted(tensors.keys() - own.keys())
     if missing or unexpected:

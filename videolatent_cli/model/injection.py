@@ -130,17 +130,23 @@ class LatentInjection(nn.Module):
 
     Source: the paper's abstract names a latent injection module tailored for video.
 
-    Choice: everything above. The outer RMSNorm has no gain, and the scale s starts at the RMS of
-    the token embeddings. Both are needed: hidden states are about 50 times larger than embeddings.
-    W2 and g start at 0. Markers and slots start as the embedding of the prompt's last token, and
-    with `positions: shared` they take its position. An untrained model then answers after the end
-    marker as it answers after the prompt (docs/lab-notes.md).
+    Choice: everything above. The outer RMSNorm has no gain, and the scale s is the RMS of the token
+    embeddings before training. Both are needed: hidden states are about 50 times larger than
+    embeddings. The scale is not trained: as a parameter it drifted without an effect on accuracy
+    (docs/lab-notes.md), to between 0.013 and 23 times the embeddings' RMS. Checkpoints of that
+    time keep the scale that they were trained to. W2 and g start at 0. Markers and slots start as
+    the embedding of the prompt's last token, and with `positions: shared` they take its position.
+    An untrained model then answers after the end marker as it answers after the prompt
+    (docs/lab-notes.md).
 
     Args:
         recipe: Section `latent` of the recipe.
         prompt_end: Embedding of the prompt's last token.
         embedding_rms: RMS of all token embeddings.
     """
+
+    scale: Tensor
+    """Scale s, which is the RMS of all latents."""
 
     def __init__(
         self, recipe: Latent, prompt_end: Float[Tensor, " dim"], embedding_rms: float
@@ -166,7 +172,7 @@ class LatentInjection(nn.Module):
         self.relook = Relook(dim, recipe.relook_heads) if recipe.relook != "none" else None
         self.gate = nn.Parameter(torch.zeros(()))
         self.identity = nn.Parameter(torch.randn(self.num_blocks, per_block, dim) * _IDENTITY_SCALE)
-        self.scale = nn.Parameter(torch.tensor(embedding_rms))
+        self.register_buffer("scale", torch.tensor(embedding_rms))
 
     def advances_position(self, rows: int, count: int) -> Bool[Tensor, "batch token"]:
         """Return whether each of `count` markers, slots or latents takes a new position id."""

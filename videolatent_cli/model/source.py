@@ -18,8 +18,8 @@ from videolatent_cli.model.cached import (
     row_to_frames,
 )
 from videolatent_cli.store import cache_key
+from videolatent_cli.video.content import check_content, keep_ids
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.info import check_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -65,6 +65,8 @@ class VideoSource:
         self.sampling = sampling
         self.tier = tier
         self.cache = cache if tier != "none" else None
+        if self.cache is not None:
+            keep_ids(self.cache.folder)
         self._timeout_seconds = timeout_seconds
         self._visible: Visible = visible
         self.fingerprint = _FRAMES if tier == _FRAMES else features_fingerprint(backbone)

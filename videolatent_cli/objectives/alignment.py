@@ -15,8 +15,9 @@ class Alignment(nn.Module):
 
     Choice: targets are standardised per layer and channel with running moments, since the raw
     cosines of hidden states are near 1 in any case. Each layer has a predictor P, d -> d/4 -> d,
-    that is dropped after training. The moments are updated once per step (`remember`), so that
-    micro batches of a step can run in any order and in any process.
+    that is dropped after training. The moments come from earlier steps and are updated once per
+    step (`remember`), so that the loss of a triplet does not depend on its micro batch. The first
+    step with a teacher only measures them: see `ready`.
 
     Args:
         num_layers: Number of compared layers.
@@ -32,6 +33,11 @@ class Alignment(nn.Module):
             for _ in range(num_layers)
         )
 
+    @property
+    def ready(self) -> bool:
+        """Whether an earlier step has set the moments, which the loss needs."""
+        return all(bool(running.started) for running in self.moments)
+
     def forward(
         self,
         student: tuple[Float[Tensor, "batch position dim"], ...],
@@ -44,19 +50,19 @@ class Alignment(nn.Module):
             teacher: Hidden states of the teacher at the same layers and positions.
         """
         losses = []
-        for running, predict, ours, theirs, batch in zip(
-            self.moments, self.predictors, student, teacher, moments_of(teacher), strict=True
+        for running, predict, ours, theirs in zip(
+            self.moments, self.predictors, student, teacher, strict=True
         ):
             assert isinstance(running, RunningMoments)
-            target = running.now(batch).standardise(theirs.detach().float())
+            target = running.standardise(theirs.detach().float())
             losses.append(1 - F.cosine_similarity(predict(ours.float()), target, dim=-1).mean())
         return torch.stack(losses).mean()
 
     def remember(self, teacher: tuple[Moments, ...]) -> None:
-        """Update the running moments with those of a batch of teacher states, one per layer."""
-        for running, batch in zip(self.moments, teacher, strict=True):
+        """Update the running moments with those of all teacher states of a step, one per layer."""
+        for running, step in zip(self.moments, teacher, strict=True):
             assert isinstance(running, RunningMoments)
-            running.update(batch)
+            running.update(step)
 
 
 def moments_of(states: tuple[Float[Tensor, "batch position dim"], ...]) -> tuple[Moments, ...]:

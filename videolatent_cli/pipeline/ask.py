@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videolatent_cli.data.triplets import check_options
 from videolatent_cli.errors import UsageError
 from videolatent_cli.pipeline.answering.answerer import (
     Answerer,
@@ -86,10 +87,14 @@ def _check(request: AskRequest) -> None:
         raise UsageError("--from, --to: select a part of one video, got a library")
     if not request.place.is_dir() and request.library.selects:
         raise UsageError(f"--under, --where, --min-score: are for libraries, got {request.place}")
-    if start is not None and end is not None and end <= start:
-        raise UsageError(f"--to: must be after --from {start:g} s, got {end:g} s")
+    if end is not None and end <= (start or 0.0):
+        raise UsageError(f"--to: must be after --from {start or 0.0:g} s, got {end:g} s")
     if len(request.choices) == 1:
         raise UsageError(f"--choices: must be two or more, got '{request.choices[0]}'")
+    try:
+        check_options("--choices", request.choices)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _ask_library(request: AskRequest, machine: Machine) -> Answer:

@@ -236,6 +236,8 @@ def _steps(
     loss = recipe.loss
     weights = LossWeights(loss.alignment_weight, loss.diversity_weight, loss.bottleneck_weight)
     full = SelfForcing(model, recipe)
+    # As after a first step, which only measures the statistics of the objectives.
+    full.remember([full(answers, weights).statistics])
     sft = SelfForcing(plain, recipe.model_copy(update={"latent": None}))
     methods: dict[str, tuple[SelfForcing, Callable[[], torch.Tensor]]] = {
         "plain SFT": (sft, lambda: sft(answers, LossWeights()).total),

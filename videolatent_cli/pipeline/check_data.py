@@ -6,31 +6,25 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from videolatent_cli.data.dataset import Dataset
 from videolatent_cli.data.triplets import read_triplets
-from videolatent_cli.errors import VideoError
+from videolatent_cli.errors import VideoError, WindowError
 from videolatent_cli.pipeline.prepare import recipe_dataset
 from videolatent_cli.recipe import load_recipe
+from videolatent_cli.recipe.schema import Video
 from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.runtime.progress import Progress, silent
+from videolatent_cli.video.clip import Clip, window_bounds
 from videolatent_cli.video.decode import decode_frames
 from videolatent_cli.video.info import read_info
 from videolatent_cli.video.sampling import SamplingSpec
 
 _AT_ONCE = 2
 """Number of videos that are checked in parallel."""
-_DEEP = SamplingSpec(
-    fps=1.0,
-    min_frames=4,
-    max_frames=64,
-    min_pixels=64 * 64,
-    max_pixels=128 * 128,
-    resize="ffmpeg",
-    size_multiple_px=2,
-    frames_per_group=1,
-)
-"""Sampling of `--deep`: up to 64 small frames, spread over the whole video."""
+_DEEP = Video(fps=1.0, max_frames=64, min_pixels=64 * 64, max_pixels=128 * 128)
+"""Frames that `--deep` decodes of the videos of a triplet file: up to 64 small ones."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +35,22 @@ class CheckReport:
     """Number of videos that were checked."""
     bad: dict[Path, str]
     """Reason why a video cannot be read, by the path of the video."""
+    outside: dict[Clip, str]
+    """Reason why a part lies outside of its video; it names the first triplet about the part."""
+    remarks: dict[Path, tuple[str, ...]]
+    """What a video is stored as and not shown as, in words, by the path of the video."""
     quarantine: Path
-    """File that lists the bad videos."""
+    """File that lists the bad videos and parts."""
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as the JSON document `vl.data-check/1`."""
+        return {
+            "schema": "vl.data-check/1",
+            "videos": self.videos,
+            "bad": {str(path): reason for path, reason in self.bad.items()},
+            "outside": list(self.outside.values()),
+            "remarks": {str(path): list(remarks) for path, remarks in self.remarks.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -52,9 +60,9 @@ class CheckRequest:
     source: Path
     """Recipe (`.yaml`, `.yml`) or triplet file."""
     quarantine: Path = Path("quarantine.jsonl")
-    """File that the bad videos are written to."""
+    """File that the bad videos and parts are written to."""
     deep: bool = False
-    """Also decode frames from all parts of each video."""
+    """Also decode the frames of each video, or part of one, that the recipe samples."""
 
 
 def check_data(
@@ -67,38 +75,71 @@ def check_data(
         machine: Folder of caches, which contains rendered videos.
         progress: Called with (what, done, total).
     """
-    source = request.source
+    source, video = request.source, _DEEP
     if source.suffix in (".yaml", ".yml"):
         recipe = load_recipe(source)
+        video = recipe.video
         dataset = recipe_dataset(
             recipe, source.parent, machine.cache_dir, progress, check_files=False
         )
     else:
         dataset = Dataset({source.stem: read_triplets(source)}, source.parent)
-    paths = list(dataset.videos())
-    bad: dict[Path, str] = {}
-
-    def attempt(path: Path) -> str | None:
-        try:
-            info = read_info(path)
-            if request.deep:
-                decode_frames(path, _DEEP, info=info)
-        except VideoError as error:
-            return str(error)
-        return None
-
+    clips: dict[Path, dict[Clip, str]] = {}
+    for triplets in dataset.splits.values():
+        for triplet in triplets:
+            clip = dataset.clip(triplet)
+            clips.setdefault(clip.path, {}).setdefault(clip, triplet.id)
+    report = CheckReport(len(clips), {}, {}, {}, request.quarantine)
+    deep = video if request.deep else None
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for done, (path, reason) in enumerate(
-            zip(paths, pool.map(attempt, paths), strict=True), start=1
-        ):
-            if reason is not None:
-                bad[path] = reason
-            progress("check", done, len(paths))
-    write_quarantine(request.quarantine, bad)
-    return CheckReport(len(paths), bad, request.quarantine)
+        checked = pool.map(lambda path: _check(path, clips[path], deep, report), clips)
+        for done, _ in enumerate(checked, start=1):
+            progress("check", done, len(clips))
+    write_quarantine(report)
+    return report
 
 
-def write_quarantine(path: Path, bad: dict[Path, str]) -> None:
-    """Write a list of unreadable videos and their reasons as JSON Lines."""
-    lines = [json.dumps({"file": str(file), "reason": reason}) for file, reason in bad.items()]
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+def deep_sampling(video: Video) -> SamplingSpec:
+    """Return the sampling of `--deep`: the frames of a recipe, at any size that its limits allow.
+
+    Choice: no backbone is loaded, so the number of frames is not rounded to its frame groups.
+    """
+    return SamplingSpec.of(video, size_multiple_px=2, frames_per_group=1)
+
+
+def _check(path: Path, clips: dict[Clip, str], deep: Video | None, report: CheckReport) -> None:
+    """Check a video and add what is found to a report.
+
+    Args:
+        path: The video.
+        clips: The video or the parts of it that are used, each with the id of a triplet about it.
+        deep: Frames to decode; None: only open the file.
+        report: Report to add to.
+    """
+    try:
+        info = read_info(path)
+        if info.remarks:
+            report.remarks[path] = info.remarks
+        for clip, triplet_id in clips.items():
+            try:
+                window_bounds(path, clip.window, info.duration_seconds)
+            except WindowError as error:
+                report.outside[clip] = f"{triplet_id}: {error}"
+                continue
+            if deep is not None:
+                decode_frames(path, deep_sampling(deep), clip.window, deep.timeout_seconds, info)
+    except VideoError as error:
+        report.bad[path] = str(error)
+
+
+def write_quarantine(report: CheckReport) -> None:
+    """Write the bad videos and parts of a report, with their reasons, as JSON Lines."""
+    rows: list[dict[str, Any]] = [
+        {"file": str(file), "reason": reason} for file, reason in sorted(report.bad.items())
+    ]
+    for clip, reason in sorted(report.outside.items(), key=lambda item: item[1]):
+        start, end = clip.window
+        part = {"start_seconds": start, "end_seconds": end}
+        rows.append({"file": str(clip.path), **part, "reason": reason})
+    text = "".join(f"{json.dumps(row)}\n" for row in rows)
+    report.quarantine.write_text(text, encoding="utf-8")

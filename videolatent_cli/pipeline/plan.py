@@ -14,13 +14,20 @@ from videolatent_cli.model.backbones.load import check_device
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.checkpoint import find_checkpoint
 from videolatent_cli.model.load import build_model, sampling_of
-from videolatent_cli.pipeline.prepare import cache_status, clips_of, open_source, recipe_dataset
+from videolatent_cli.pipeline.prepare import (
+    cache_status,
+    clips_of,
+    left_out_parts,
+    open_source,
+    recipe_dataset,
+)
 from videolatent_cli.recipe.data_schema import EventWorldData
 from videolatent_cli.runtime.machine import Machine
 from videolatent_cli.training.estimate import estimated_seconds, measured_seconds, step_bytes
 from videolatent_cli.training.feed import TripletFeed
 from videolatent_cli.training.groups import Lengths, as_example, group_lengths, make_groups
 from videolatent_cli.training.metrics import peak_memory_bytes
+from videolatent_cli.video.clip import window_bounds
 from videolatent_cli.video.frames import FrameBatch
 from videolatent_cli.video.info import read_info
 
@@ -41,8 +48,8 @@ _BINS = 8
 HEAP_OVERHEAD = 1.45
 """Factor from the estimated tensor memory of a step to the memory that a CPU process takes for it.
 
-Choice: the CPU allocator does not return all freed memory between operations (docs/results/performance.md,
-"Memory"). On a GPU only tensors are counted, without this factor."""
+Choice: the CPU allocator does not return all freed memory between operations
+(docs/results/performance.md, "Memory"). On a GPU only tensors are counted, without this factor."""
 MAX_TIMED_BYTES = 4e9
 """Estimated peak memory up to which a plan times real training steps; above, it estimates the time
 from the number of operations.
@@ -160,6 +167,7 @@ def plan_recipe(request: PlanRequest, machine: Machine = Machine()) -> Plan:
     """
     recipe, cache_dir = request.recipe, machine.cache_dir
     dataset = recipe_dataset(recipe, request.base_dir, cache_dir, check_files=False)
+    dataset = left_out_parts(recipe, dataset)
     model = build_model(recipe, check_device(machine.device))
     latent_positions = recipe.latent.num_positions if recipe.latent is not None else 0
     # Tokens are reported per triplet; memory and time depend on groups that share a video.
@@ -175,7 +183,7 @@ def plan_recipe(request: PlanRequest, machine: Machine = Machine()) -> Plan:
     clips = clips_of(dataset)
     feed = TripletFeed(dataset, source, recipe.training, live_frames=False, lengths=lengths)
     checkpoint = find_checkpoint(request.run_dir)
-    mean_prompt = sum(lengths.head.values()) / len(lengths.head)
+    mean_prompt = sum(lengths.video_prompts.values()) / len(lengths.video_prompts)
     largest = max(range(len(groups)), key=group_sizes.__getitem__)
     shape = shapes[groups[largest].clip]
     worst = _WorstBatch(recipe, model, shape, groups[largest], group_sizes[largest])
@@ -241,8 +249,7 @@ def _shapes(
         else:
             info = read_info(clip.path)
             duration, size = info.duration_seconds, info.size_px
-        start, end = clip.window
-        times = spec.times(duration, (start or 0.0, end or duration))
+        times = spec.times(duration, window_bounds(clip.path, clip.window, duration))
         size = spec.frame_size(*size)
         shapes[clip] = _Shape(model.backbone.layout(times, *size, duration), size)
     return shapes

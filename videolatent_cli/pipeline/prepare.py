@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from videolatent_cli.data.dataset import Dataset, check_media, load_dataset, video_count
+from videolatent_cli.data.dataset import (
+    TRAIN,
+    Dataset,
+    check_media,
+    load_dataset,
+    video_count,
+)
 from videolatent_cli.data.eventworld.files import render_splits
-from videolatent_cli.errors import DataError, RecipeError, VideoError
+from videolatent_cli.errors import DataError, RecipeError, ResourceError, VideoError
 from videolatent_cli.model.batch import Prompter
 from videolatent_cli.model.load import sampling_of
 from videolatent_cli.model.source import VideoSource, encode_clips, missing_clips, pinned_clips
@@ -21,13 +27,14 @@ from videolatent_cli.runtime.progress import Progress, silent
 from videolatent_cli.store import FeatureCache
 from videolatent_cli.training.feed import StreamFeed, TripletFeed
 from videolatent_cli.training.groups import Lengths
-from videolatent_cli.video.clip import Clip
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Iterable, Mapping
     from pathlib import Path
 
     from videolatent_cli.model.videolatent import VideoLatent
     from videolatent_cli.recipe import Recipe
+    from videolatent_cli.video.clip import Clip
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,15 @@ class BuildReport:
     """Number of clips that were encoded."""
     quarantined: dict[Path, str]
     """Reason why a video cannot be read, by the path of the video."""
+    outside: tuple[str, ...]
+    """Reasons of parts that lie outside of their videos; each names a triplet and the video."""
     seconds: float
     """Wall time of the build (s)."""
 
     def document(self) -> dict[str, Any]:
         """Return the report as the JSON document `vl.cache-build/1`."""
         bad = {str(path): reason for path, reason in self.quarantined.items()}
+        bad |= {reason.partition(": ")[0]: reason for reason in self.outside}
         status = self.status.document() | {"schema": "vl.cache-build/1"}
         return {**status, "encoded": self.encoded, "left_out": bad, "seconds": self.seconds}
 
@@ -138,11 +148,7 @@ def recipe_dataset(
 
 def clips_of(dataset: Dataset) -> list[Clip]:
     """Return all clips of a data set, each once."""
-    return list(
-        dict.fromkeys(
-            Clip(dataset.path(t), t.window) for split in dataset.splits.values() for t in split
-        )
-    )
+    return list(dict.fromkeys(dataset.clip(t) for split in dataset.splits.values() for t in split))
 
 
 def prepare(
@@ -162,48 +168,142 @@ def prepare(
     dataset = recipe_dataset(recipe, base_dir, cache_dir, progress)
     source = open_source(recipe, model, cache_dir)
     clips = clips_of(dataset)
-    pinned, without_file = pinned_clips(clips)
+    pinned, bad = pinned_clips(clips)
     missing = missing_clips(source, pinned)
-    bad = {clip.path: reason for clip, reason in without_file.items()}
+    outside = _with_copies(source, pinned, dataset.outside_parts(missing))
+    _enforce_parts(recipe, outside, len(clips))
+    missing = [clip for clip in missing if clip not in outside]
     encoded = 0
     if source.cache is not None and missing:
         encoding = encode_clips(source, missing, recipe.cache.commit_videos)
         with closing(encoding), StopRequest() as stop:
             for clip, frames in encoding:
                 if isinstance(frames, VideoError):
-                    bad[clip.path] = str(frames)
-                    _stop_early(recipe, bad)
+                    bad[clip] = str(frames)
+                    _stop_early(recipe, [str(frames)])
                 else:
                     encoded += 1
                 progress("encode", encoded + len(bad), len(missing))
                 stop.check(f"{encoded} videos are cached", "the same command")
-    _enforce(recipe, bad, len({clip.path for clip in clips}))
-    for reason in bad.values():
+    bad = _with_copies(source, pinned, bad)
+    reasons = {clip.path: reason for clip, reason in bad.items()}
+    _enforce(recipe, reasons, len({clip.path for clip in clips}))
+    for reason in (*reasons.values(), *outside.values()):
         logger.warning("left out: {}", reason)
-    status = cache_status(source, [c for c in pinned if c.path not in bad], cache_dir)
-    report = BuildReport(status, encoded, bad, time.perf_counter() - started)
-    return Prepared(dataset.without(bad), source), report
+    left_out = bad | outside
+    status = cache_status(source, [c for c in pinned if c not in left_out], cache_dir)
+    report = BuildReport(
+        status, encoded, reasons, tuple(outside.values()), time.perf_counter() - started
+    )
+    return Prepared(_without(dataset, left_out), source), report
 
 
-def _stop_early(recipe: Recipe, bad: dict[Path, str]) -> None:
-    """Raise at the first bad video if the recipe's policy is to fail."""
+def unreadable_clips(
+    source: VideoSource, clips: Iterable[Clip], progress: Progress = silent
+) -> dict[Clip, str]:
+    """Encode the clips that the cache lacks; return the reasons of those that cannot be read.
+
+    Raises:
+        InterruptedRunError: After Ctrl-C; videos encoded so far are kept.
+    """
+    pinned, bad = pinned_clips(dict.fromkeys(clips))
+    missing = missing_clips(source, pinned)
+    with StopRequest() as stop, closing(_read(source, missing)) as reading:
+        for done, (clip, reason) in enumerate(reading, start=1):
+            if reason is not None:
+                bad[clip] = reason
+            progress("encode", done, len(missing))
+            stop.check(f"{done} videos are read", "the same command")
+    return _with_copies(source, pinned, bad)
+
+
+def _read(source: VideoSource, clips: list[Clip]) -> Generator[tuple[Clip, str | None]]:
+    """Encode clips into the cache, and yield each with its error; None: it can be read.
+
+    If the cache cannot be written, the clips are only decoded.
+    """
+    done = 0
+    try:
+        with closing(encode_clips(source, clips)) as encoding:
+            for clip, frames in encoding:
+                done += 1
+                yield clip, str(frames) if isinstance(frames, VideoError) else None
+    except ResourceError as error:
+        logger.warning("features are not cached, so videos are decoded again: {}", error)
+    for clip in clips[done:]:
+        try:
+            source.decode(clip)
+        except VideoError as error:
+            yield clip, str(error)
+        else:
+            yield clip, None
+
+
+def left_out_parts(recipe: Recipe, dataset: Dataset) -> Dataset:
+    """Return the data set without the parts outside of their videos that training leaves out.
+
+    Raises:
+        DataError: If there are more such parts than the recipe's `data.on_bad` policy allows.
+    """
+    outside = dataset.outside_parts()
+    _enforce_parts(recipe, outside, len(clips_of(dataset)))
+    return _without(dataset, outside)
+
+
+def _with_copies(source: VideoSource, clips: list[Clip], bad: dict[Clip, str]) -> dict[Clip, str]:
+    """Return bad clips, and those with the same content, of which only one was looked at."""
+    pinned = {clip: clip for clip in clips}
+    reasons = {source.key(pinned[c]): reason for c, reason in bad.items() if c in pinned}
+    return bad | {c: reasons[source.key(c)] for c in clips if source.key(c) in reasons}
+
+
+def _without(dataset: Dataset, left_out: Mapping[Clip, str]) -> Dataset:
+    """Return the data set without some clips.
+
+    Raises:
+        DataError: If no triplet is left to train on.
+    """
+    kept = dataset.without(left_out)
+    before = len(dataset.splits.get(TRAIN, []))
+    if before and not kept.splits[TRAIN]:
+        raise DataError(
+            f"no triplet is left to train on, got {before} that are all left out (first: "
+            f"{next(iter(left_out.values()))}); fix their videos"
+        )
+    return kept
+
+
+def _stop_early(recipe: Recipe, reasons: Collection[str]) -> None:
+    """Raise at the first bad video, or for all parts outside, if the policy is to fail."""
     assert not isinstance(recipe.data, EventWorldStreamData)
-    if recipe.data.on_bad == "fail":
-        reason = next(iter(bad.values()))
-        raise DataError(f"{reason}; fix or remove it, or set data.on_bad to skip")
+    if recipe.data.on_bad == "fail" and reasons:
+        lines = "\n".join(reasons)
+        raise DataError(f"{lines}; fix or remove it, or set data.on_bad to skip")
 
 
-def _enforce(recipe: Recipe, bad: dict[Path, str], total: int) -> None:
+def _enforce(recipe: Recipe, bad: Mapping[Path, str], total: int) -> None:
     """Raise if more videos are bad than the recipe allows."""
     assert not isinstance(recipe.data, EventWorldStreamData)
-    if not bad:
-        return
-    _stop_early(recipe, bad)
+    _stop_early(recipe, list(bad.values())[:1])
     limit = recipe.data.max_bad_fraction
     if len(bad) > limit * total:
         raise DataError(
             f"{len(bad)} of {total} videos cannot be read, data.max_bad_fraction allows {limit:g}; "
             "run 'vl data check' for the list"
+        )
+
+
+def _enforce_parts(recipe: Recipe, outside: Mapping[Clip, str], total: int) -> None:
+    """Raise if more parts lie outside of their videos than the recipe allows."""
+    if not outside:
+        return
+    assert not isinstance(recipe.data, EventWorldStreamData)
+    _stop_early(recipe, outside.values())
+    limit = recipe.data.max_bad_fraction
+    if len(outside) > limit * total:
+        raise DataError(
+            f"{len(outside)} of {total} parts lie outside of their videos, data.max_bad_fraction "
+            f"allows {limit:g}; run 'vl data check' for the list"
         )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from videolatent_cli.errors import DataError
 from videolatent_cli.evaluation.measure_latents import LatentView, ProbeResult, probe_model
 from videolatent_cli.model.load import build_model
 from videolatent_cli.pipeline.answering.evidence import evidence_sheet
-from videolatent_cli.pipeline.evaluate import TRIPLETS_AT_ONCE, held_out
+from videolatent_cli.pipeline.evaluate import TRIPLETS_AT_ONCE, held_out, readable_groups
 from videolatent_cli.pipeline.runs.trained_model import TrainedModel, open_model
 from videolatent_cli.report.page import write_page
 from videolatent_cli.report.probe_page import probe_blocks
@@ -86,14 +87,22 @@ def probe_run(
         request: The run to probe, and the data.
         machine: Folder of caches and torch device.
         progress: Called with (what, done, total).
+
+    Raises:
+        DataError: If there are fewer than two questions to compare.
     """
     run = request.run
     trained = open_model(run, machine.device)
     dataset = held_out(trained, request.data, machine.cache_dir, progress)
     split = next(iter(dataset.splits))
-    groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
     cache = FeatureCache(machine.cache_dir)
     source, blind = trained.source(cache), trained.source(cache, "none")
+    wanted = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
+    groups, _ = readable_groups(source, wanted, progress)
+    count = sum(len(group.triplets) for group in groups)
+    if count < 2:
+        has = "one question" if count else "no question about a readable video"
+        raise DataError(f"{split}: has {has}, but a probe compares questions; add another")
     base = _base(trained, machine.device)
     depths = trained.checkpoint.recipe.loss.alignment_depths
     probe = probe_model(trained.model, source, blind, groups, depths, base, progress)

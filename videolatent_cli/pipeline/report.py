@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from videolatent_cli.errors import DataError
 from videolatent_cli.evaluation.evaluate import evaluate, possible_ablations
 from videolatent_cli.evaluation.scorers import judge
 from videolatent_cli.model.batch import Prompter
@@ -15,7 +16,7 @@ from videolatent_cli.pipeline.answering.evidence import (
     group_weights,
     moments,
 )
-from videolatent_cli.pipeline.evaluate import TRIPLETS_AT_ONCE, held_out
+from videolatent_cli.pipeline.evaluate import TRIPLETS_AT_ONCE, held_out, readable_groups
 from videolatent_cli.pipeline.runs.run_dir import RunDir, run_details
 from videolatent_cli.pipeline.runs.trained_model import TrainedModel, open_model
 from videolatent_cli.report.page import write_page
@@ -63,13 +64,17 @@ def report_run(
 
     Raises:
         SetupError: If the folder is not a run, or has no checkpoint.
+        DataError: If no video can be read.
     """
     details = run_details(request.run)
     trained = open_model(request.run, machine.device)
     dataset = held_out(trained, request.data, machine.cache_dir, progress)
     split = next(iter(dataset.splits))
     source = trained.source(FeatureCache(machine.cache_dir))
-    groups = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
+    wanted = make_groups(dataset, split, TRIPLETS_AT_ONCE, request.limit)
+    groups, _ = readable_groups(source, wanted, progress)
+    if not groups:
+        raise DataError(f"{split}: no video can be read; run 'vl data check' for the list")
     ablations = possible_ablations(trained.model)
     show = partial(progress, f"evaluate {split}")
     judged = evaluate(trained.model, source, groups, ablations, show)

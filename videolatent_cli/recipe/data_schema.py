@@ -21,7 +21,8 @@ class MediaData(Section):
 
     on_bad: Literal["fail", "skip"] = "fail"
     """Policy for videos that cannot be read. `fail` stops at the first one, so that no data is lost
-    unnoticed; `skip` leaves out the triplets of unreadable videos."""
+    unnoticed; `skip` leaves out the triplets of unreadable videos. An evaluation always goes on:
+    with `fail`, questions about such videos count as not right, and the exit code is 6."""
     max_bad_fraction: float = Field(0.01, ge=0, le=1)
     """Largest fraction of videos, from 0 to 1, that `on_bad: skip` may leave out; if more are
     unreadable, the run stops. The default allows for a few damaged files. 0: none."""

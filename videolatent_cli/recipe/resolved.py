@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from videolatent_cli import __version__
 from videolatent_cli.recipe.data_schema import Section
 from videolatent_cli.recipe.recipe import Recipe
+from videolatent_cli.version import __version__
 
 _EARLIER_VISIBLE = {"ends": "endpoints", "nothing": "none"}
 """Current value of `data.visible` for each value of `data.seen`, its name before version 0.1.0."""

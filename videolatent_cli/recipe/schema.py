@@ -136,12 +136,12 @@ class Loss(Section):
     of the hindsight teacher. 0: the teacher is never run."""
     alignment_warmup_fraction: float = Field(0.1, ge=0, le=1)
     """Fraction of the optimizer steps, from 0 to 1, over which the alignment weight rises from 0.
-    0: full weight from the first step."""
+    0: full weight at once. The first step with a teacher only measures its states."""
     alignment_depths: list[float] = Field([0.5, 0.75, 1.0], min_length=1)
     """Depths at which student and teacher are compared, as fractions of the number of layers; 1
     is the last layer."""
     target_momentum: float = Field(0.99, ge=0, lt=1)
-    """Momentum, per micro batch, of the running means and deviations that standardise teacher
+    """Momentum, per optimizer step, of the running means and deviations that standardise teacher
     states and centre latents."""
     teacher: Literal["current", "base", "ema"] = "current"
     """Weights of the hindsight teacher: `current` are the model's own, `base` those before
@@ -159,8 +159,8 @@ class Loss(Section):
     """A channel of a latent is penalised only below this standard deviation over triplets,
     relative to the RMS of all latents. 0: never."""
     diversity_queue: int = Field(256, ge=0)
-    """Number of earlier triplets that count for the deviation, besides those of the micro batch.
-    0: the micro batch alone."""
+    """Number of triplets of earlier steps whose latents give the deviation. The loss of a triplet
+    then does not depend on the size of the micro batch. 0: the micro batch itself, and it does."""
     bottleneck_weight: float = Field(1.0, ge=0)
     """Weight of the bottleneck loss: the cross-entropy of the answer when the model sees the
     latents but not the video. This loss is ours; 0 leaves the paper's pair of objectives. On

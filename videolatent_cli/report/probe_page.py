@@ -44,8 +44,7 @@ def probe_blocks(probe: ProbeResult, sheets: Sequence[Image.Image]) -> list[Bloc
     blocks: list[Block] = [
         Heading("Diagnostics"),
         Table(DIAGNOSTIC_COLUMNS, diagnostic_rows(probe.diagnostics)),
-        Heading("Effect of the latents on the answers"),
-        ablation_table(probe.judged),
+        *dependence_blocks(probe.judged),
     ]
     if probe.words:
         blocks += [
@@ -61,6 +60,23 @@ def probe_blocks(probe: ProbeResult, sheets: Sequence[Image.Image]) -> list[Bloc
     for view, sheet in zip(probe.views, sheets, strict=True):
         blocks += [picture(sheet, view.triplet.question), _view_table(view)]
     return blocks
+
+
+def dependence_blocks(
+    judged: Mapping[Ablation, Sequence[Judged]], where: str = ""
+) -> tuple[Block, ...]:
+    """Return the section on how much the answers depend on the latents.
+
+    Args:
+        judged: Judged answers under each ablation.
+        where: What to add to the heading.
+    """
+    note = (
+        "Dependence is no benefit: a model can need its latents and be no better than one without "
+        "any. Compare with plain fine-tuning on the same data: vl eval compare."
+    )
+    heading = Heading(f"Dependence of the answers on the latents{where}")
+    return heading, Text(note, note=True), ablation_table(judged)
 
 
 def ablation_table(judged: Mapping[Ablation, Sequence[Judged]]) -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from videolatent_cli.evaluation.evaluate import accuracy_by_category
 from videolatent_cli.report.curves import draw_panels, run_panels
 from videolatent_cli.report.page import Block, Code, Heading, Picture, Table, Text
-from videolatent_cli.report.probe_page import ablation_table, picture
+from videolatent_cli.report.probe_page import dependence_blocks, picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,8 +59,7 @@ def run_blocks(
         Table(("", ""), _summary(details, log)),
         Heading("Training"),
         Picture(draw_panels(run_panels(log)), "training curves"),
-        Heading(f"Effect of the latents on the answers, on {split}"),
-        ablation_table(judged),
+        *dependence_blocks(judged, f", on {split}"),
         Heading("Accuracy by question category"),
         Table(("category", "accuracy", "95 % interval", "questions"), rows),
         Heading("Sample questions"),

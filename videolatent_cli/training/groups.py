@@ -67,7 +67,7 @@ def collate_groups(groups: list[Group], source: VideoSource, prompter: Prompter)
 class Lengths:
     """Numbers of positions that do not depend on a question."""
 
-    head: Mapping[Clip, int]
+    video_prompts: Mapping[Clip, int]
     """Positions of the prompt up to the end of the video, for each clip."""
     latents: int
     """Positions of the markers, slots and latents of one triplet."""
@@ -86,5 +86,7 @@ def group_lengths(groups: Sequence[Group], lengths: Lengths, prompter: Prompter)
     sizes = []
     for group in groups:
         longest = max(islice(text_lengths, len(group.triplets)))
-        sizes.append(lengths.head[group.clip] + len(group.triplets) * (longest + lengths.latents))
+        sizes.append(
+            lengths.video_prompts[group.clip] + len(group.triplets) * (longest + lengths.latents)
+        )
     return sizes

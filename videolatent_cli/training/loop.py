@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from videolatent_cli.model.batch import Batch
-    from videolatent_cli.objectives import LossWeights, Moments
+    from videolatent_cli.objectives import LossWeights
     from videolatent_cli.recipe.schema import Training
-    from videolatent_cli.training.step import SelfForcing, StepLosses
+    from videolatent_cli.training.step import SelfForcing, Statistics, StepLosses
 
 
 _SINGLE_PROCESS = Processes()
@@ -132,9 +132,8 @@ def _update(
     for parameter in trained:
         if parameter.grad is not None:
             parameter.grad /= triplets
-    # Every process has the results of all, in the same order, so that moments and queues agree.
-    for result in results:
-        module.remember(result.latents, result.teacher)
+    # Every process has the results of all, in the same order, so that their statistics agree.
+    module.remember([result.statistics for result in results])
     injection = module.model.injection
     latent_norm = _norm(injection) if injection is not None else None
     norm = clip_gradients(trained, training.max_grad_norm)
@@ -179,8 +178,7 @@ class _MicroResult:
 
     loss: float
     parts: dict[str, float]
-    latents: torch.Tensor | None
-    teacher: tuple[Moments, ...]
+    statistics: Statistics
     num_triplets: int
     num_tokens: int
 
@@ -206,8 +204,7 @@ def _micro_step(
     return _MicroResult(
         total,
         {name: float(part) for name, part in losses.parts.items()},
-        losses.latents.cpu() if losses.latents is not None else None,
-        tuple(moments.cpu() for moments in losses.teacher),
+        losses.statistics.cpu(),
         len(batch.video_index),
         batch.num_tokens,
     )
@@ -255,6 +252,7 @@ def _norm(module: torch.nn.Module) -> float:
 def _diagnostics(module: SelfForcing, result: _MicroResult) -> dict[str, float]:
     """Return the latent diagnostics of a micro batch, empty without blocks of latents."""
     model = module.model
-    if result.latents is None or not model.num_blocks:
+    latents = result.statistics.latents
+    if latents is None or not model.num_blocks:
         return {}
-    return latent_diagnostics(result.latents, model.num_blocks, model.embedding_rms())
+    return latent_diagnostics(latents, model.num_blocks, model.embedding_rms())

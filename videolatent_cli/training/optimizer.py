@@ -32,8 +32,8 @@ def make_optimizer(
     of the parameters and sends it to the others (ZeRO stage 1, Rajbhandari et al. 2020), unless
     the parameters themselves are sharded.
     """
-    # Parameters by (learning rate, weight decay, trained by Muon, part of the backbone).
-    groups: dict[tuple[float, float, bool, bool], list[nn.Parameter]] = {}
+    # Named parameters by (learning rate, weight decay, trained by Muon, part of the backbone).
+    groups: dict[tuple[float, float, bool, bool], dict[str, nn.Parameter]] = {}
     for name, parameter in step_module.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -44,11 +44,18 @@ def make_optimizer(
         rate = training.learning_rate if backbone else training.latent_learning_rate
         rate = training.muon_learning_rate if muon else rate
         decay = training.weight_decay if matrix else 0.0
-        groups.setdefault((rate, decay, muon, backbone), []).append(parameter)
+        groups.setdefault((rate, decay, muon, backbone), {})[name] = parameter
     make = MuonAdamW if training.optimizer == "muon" else torch.optim.AdamW
     param_groups = [
-        {"params": parameters, "lr": rate, "peak_lr": rate, "weight_decay": decay, "muon": muon}
-        for (rate, decay, muon, _), parameters in groups.items()
+        {
+            "params": list(named.values()),
+            "names": list(named),
+            "lr": rate,
+            "peak_lr": rate,
+            "weight_decay": decay,
+            "muon": muon,
+        }
+        for (rate, decay, muon, _), named in groups.items()
     ]
     if num_processes > 1 and not training.shard_weights:
         # Imported here: its package compiles scripts on import, with warnings, and a single process
@@ -77,7 +84,7 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, *, first: bool = True) -> dict[str, Tensor]:
-    """Return the optimizer's state as tensors named `INDEX.KEY`, by the order of parameters.
+    """Return the optimizer's state as tensors named `PARAMETER.KEY`.
 
     All processes must call this; the state is returned to the first one only.
     """
@@ -85,9 +92,10 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, *, first: bool = True) -
         optimizer.consolidate_state_dict(to=0)
         if not first:
             return {}
+    names = _parameter_names(optimizer)
     state = optimizer.state_dict()["state"]
     tensors = {
-        f"{index}.{key}": torch.as_tensor(value)
+        f"{names[index]}.{key}": torch.as_tensor(value)
         for index, values in state.items()
         for key, value in values.items()
     }
@@ -95,14 +103,41 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, *, first: bool = True) -
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Restore a state that `optimizer_tensors` returned."""
+    """Restore a state that `optimizer_tensors` returned, also of an earlier version."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    names = _parameter_names(optimizer)
+    indices = {name: index for index, name in enumerate(names)}
+    earlier_names = _earlier_names(names)
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        index, key = name.split(".", 1)
-        like = parameters[int(index)]
+    for full_name, value in tensors.items():
+        name, key = full_name.rsplit(".", 1)
+        if name.isdecimal():
+            name = earlier_names[int(name)]
+            if name == _EARLIER_PARAMETER:
+                continue
+        index = indices[name]
+        like = parameters[index]
         is_moment = value.shape == like.shape  # other values, such as the step count, are scalars
-        state.setdefault(int(index), {})[key] = shard_like(value, like) if is_moment else value
+        state.setdefault(index, {})[key] = shard_like(value, like) if is_moment else value
     # The base class's method: ZeroRedundancyOptimizer's own would require gathering the old state.
     groups = torch.optim.Optimizer.state_dict(optimizer)["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _parameter_names(optimizer: torch.optim.Optimizer) -> list[str]:
+    """Return the names of all parameters, in the order in which the optimizer numbers them."""
+    return [name for group in optimizer.param_groups for name in group["names"]]
+
+
+_EARLIER_PARAMETER = "model.injection.scale"
+"""Parameter that the optimizer trained in version 0.1, and that is a constant now."""
+
+
+def _earlier_names(names: list[str]) -> list[str]:
+    """Return the names of the parameters by their numbers in version 0.1.
+
+    Its checkpoints name the state of the optimizer by the numbers of the parameters.
+    """
+    before = "model.injection.identity"  # declared just before it, with the same rate and decay
+    place = names.index(before) + 1 if before in names else len(names)
+    return [*names[:place], _EARLIER_PARAMETER, *names[place:]]

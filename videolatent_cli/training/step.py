@@ -28,8 +28,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """What the objectives keep of a micro batch for later steps, without gradient."""
+
+    latents: Tensor | None
+    """Latents, (batch, latent, dim); None without latents."""
+    teacher: tuple[Moments, ...] = ()
+    """Moments of the teacher's hidden states for each compared layer; empty without a teacher."""
+
+    def cpu(self) -> Statistics:
+        """Return a copy in main memory."""
+        latents = self.latents.cpu() if self.latents is not None else None
+        return Statistics(latents, tuple(moments.cpu() for moments in self.teacher))
+
+
+@dataclass(frozen=True)
 class StepLosses:
-    """Losses of a micro batch, and the statistics that the objectives keep of it."""
+    """Losses of a micro batch, and its statistics."""
 
     total: Tensor
     """Weighted sum of all parts, with gradient."""
@@ -37,10 +52,7 @@ class StepLosses:
     """Each part without its weight, detached."""
     answer_losses: Tensor
     """Cross-entropy of each triplet (nats), (batch,), detached."""
-    latents: Tensor | None
-    """Latents, (batch, latent, dim), detached; None without latents."""
-    teacher: tuple[Moments, ...] = ()
-    """Moments of the teacher's hidden states for each compared layer."""
+    statistics: Statistics
 
 
 class SelfForcing(nn.Module):
@@ -109,11 +121,14 @@ class SelfForcing(nn.Module):
         parts = {"answer": by_triplet.mean()}
         total = parts["answer"]
         latents = out.rollout.latents if out.rollout is not None else None
-        if weights.alignment and self.alignment is not None and out.rollout is not None:
-            parts["alignment"] = self.alignment(out.rollout.by_layer, out.teacher_by_layer)
+        # The first step of alignment or diversity only measures the statistics that it needs.
+        alignment, diversity = self.alignment, self.diversity
+        if weights.alignment and alignment is not None and alignment.ready:
+            assert out.rollout is not None, "a model with alignment has latents"
+            parts["alignment"] = alignment(out.rollout.by_layer, out.teacher_by_layer)
             total = total + weights.alignment * parts["alignment"]
-        if weights.diversity and self.diversity is not None and latents is not None:
-            parts["diversity"] = self.diversity(latents)
+        if weights.diversity and diversity is not None and diversity.ready:
+            parts["diversity"] = diversity(latents)
             total = total + weights.diversity * parts["diversity"]
         if out.bottleneck_logits is not None:
             parts["bottleneck"] = answer_loss(out.bottleneck_logits, answer.ids, answer.mask)
@@ -122,13 +137,21 @@ class SelfForcing(nn.Module):
             total,
             {name: part.detach() for name, part in parts.items()},
             by_triplet.detach(),
-            latents.detach() if latents is not None else None,
-            moments_of(out.teacher_by_layer),
+            Statistics(
+                latents.detach() if latents is not None else None, moments_of(out.teacher_by_layer)
+            ),
         )
 
-    def remember(self, latents: Tensor | None, teacher: tuple[Moments, ...]) -> None:
-        """Update the running moments and the queue of the objectives with a micro batch."""
+    def remember(self, step: list[Statistics]) -> None:
+        """Update the statistics of the objectives at the end of a step.
+
+        Args:
+            step: Statistics of all micro batches of the step, of all processes.
+        """
+        latents = [part.latents for part in step if part.latents is not None]
+        if self.diversity is not None and latents:
+            self.diversity.remember(torch.cat(latents))
+        by_layer = zip(*(part.teacher for part in step), strict=True)
+        teacher = tuple(Moments.merged(layer) for layer in by_layer)
         if self.alignment is not None and teacher:
             self.alignment.remember(teacher)
-        if self.diversity is not None and latents is not None:
-            self.diversity.remember(latents)

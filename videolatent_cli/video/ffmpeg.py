@@ -59,6 +59,7 @@ def execute(node: Any, path: Path, timeout_seconds: float) -> tuple[bytes, str]:
 
     Raises:
         VideoError: If ffmpeg takes longer.
+        SetupError: If ffmpeg lacks a filter.
     """
     node = node.global_args("-nostdin", "-hide_banner", "-loglevel", "info", "-nostats")
     command = ffmpeg.compile(node, cmd=ffmpeg_binary())
@@ -70,9 +71,16 @@ def execute(node: Any, path: Path, timeout_seconds: float) -> tuple[bytes, str]:
         raise VideoError(
             f"{path}: decoding took longer than {timeout_seconds:g} s; raise video.timeout_seconds"
         ) from None
-    return done.stdout, done.stderr.decode("utf-8", "replace")
+    log = done.stderr.decode("utf-8", "replace")
+    if missing := _MISSING_FILTER.search(log):
+        raise SetupError(
+            f"{ffmpeg_binary()}: lacks the filter '{missing[1]}', which {path.name} needs; unset "
+            "VL_FFMPEG, or name an ffmpeg that has it"
+        )
+    return done.stdout, log
 
 
+_MISSING_FILTER = re.compile(r"No such filter: '(\w+)'")
 _TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
 _PTS = re.compile(r"\] n: *\d+ pts: *(-?\d+) ")
 

@@ -13,7 +13,7 @@ class FrameBatch:
     data: NDArray[np.uint8]
     """RGB values in [0, 255], shape (frame, height, width, 3)."""
     pts_seconds: NDArray[np.float64]
-    """Times since the first frame of the video (s), shape (frame,); never decreasing."""
+    """Times since the start of the video (s), shape (frame,); never decreasing."""
     duration_seconds: float | None = None
     """Length of the whole video (s); None: unknown."""
 

@@ -105,7 +105,9 @@ class SamplingSpec:
     def times(
         self, duration_seconds: float, window: tuple[float, float] | None = None
     ) -> NDArray[np.float64]:
-        """Return the moments to sample (s from the first frame): the middles of equal intervals.
+        """Return the moments to sample: the middles of equal intervals.
+
+        They are counted from the start of the video (s).
 
         Args:
             duration_seconds: Length of the video.

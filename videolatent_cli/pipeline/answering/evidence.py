@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from videolatent_cli.errors import printable
 from videolatent_cli.pipeline.answering.answer import Answer, Evidence
-from videolatent_cli.video.cut import cut_clip
+from videolatent_cli.video.content import check_content
+from videolatent_cli.video.cut import clip_name, cut_clip
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.info import check_content
 from videolatent_cli.video.sheet import contact_sheet
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def cut_evidence(answer: Answer, folder: Path) -> list[Path]:
     for moment in answer.evidence:
         video = Path(moment.video)
         check_content(video, moment.video_id)
-        out = folder / f"{video.stem}-{moment.video_id[:6]}-{moment.start_seconds:.2f}.mp4"
+        out = folder / clip_name(video, moment.video_id, moment.start_seconds)
         cut_clip(video, moment.start_seconds, moment.end_seconds, out)
         files.append(out)
     return files

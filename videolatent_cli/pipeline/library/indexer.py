@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loguru import logger
+
 from videolatent_cli.errors import IncompatibleError, VideoError, printable
 from videolatent_cli.pipeline.library.embedders.backbone import BackboneEmbedder
 from videolatent_cli.pipeline.library.embedders.base import (
@@ -32,7 +34,8 @@ from videolatent_cli.store import FeatureCache
 from videolatent_cli.store.library import Library
 from videolatent_cli.store.library_rows import FileRow, Manifest, SegmentRow
 from videolatent_cli.video.clip import Clip
-from videolatent_cli.video.info import content_id, read_info
+from videolatent_cli.video.content import content_id
+from videolatent_cli.video.info import read_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -221,6 +224,8 @@ class Indexer:
                 return _ProbedFile(row, [], captions, up_to_date=covered)
             info = self._isolation.run(read_info, path)
             length = info.duration_seconds
+            if info.remarks:
+                logger.info("{}: {}", printable(path), "; ".join(info.remarks))
             cuts = self._isolation.run(cut_video, path, self._rule, length)
         except VideoError as error:
             return _ProbedFile(replace(file.row, state="failed", reason=printable(str(error))), [])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from videolatent_cli.errors import VideoError, printable
 from videolatent_cli.model.source import encode_clips
 from videolatent_cli.pipeline.library.segment_builder import SegmentAssembler, SegmentJob
+from videolatent_cli.video.content import check_content
 from videolatent_cli.video.decode import decode_frames
-from videolatent_cli.video.info import check_content
 from videolatent_cli.video.thumbnail import jpeg, moment_thumbnail
 
 if TYPE_CHECKING:

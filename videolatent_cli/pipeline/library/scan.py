@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,17 +14,22 @@ from loguru import logger
 from videolatent_cli.errors import DataError, printable
 from videolatent_cli.recipe import digest
 from videolatent_cli.store.library_rows import FileRow
+from videolatent_cli.video.content import is_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".hevc", ".m2ts", ".m4v", ".mkv", ".mov"}
-    | {".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
+    {".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif"}
+    | {".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mod"}
+    | {".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm", ".ogv"}
+    | {".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"}
 )
 """File name endings of videos."""
 SUBTITLE_SUFFIXES = frozenset({".ass", ".srt", ".ssa", ".vtt"})
 """File name endings of subtitle files."""
+_ENDINGS_TOLD = 8
+"""Largest number of other endings that are named."""
 _COMPARED_FIELDS = ("size_bytes", "modified_ns", "subtitles_digest", "notes")
 """Fields of a file's row that reveal a change; a file is not read if none of them differs."""
 
@@ -198,6 +203,8 @@ def _is_unchanged(before: FileRow | None, now: FileRow, *, retry_failed: bool) -
         return False
     if before.state == "failed" and retry_failed:
         return False
+    if before.content_id and not is_current(before.content_id, before.size_bytes):
+        return False  # an earlier version made one content of videos that differ between blocks
     return all(getattr(before, name) == getattr(now, name) for name in _COMPARED_FIELDS)
 
 
@@ -215,6 +222,7 @@ def walk_videos(
         include: Pattern that names must match; None: names with a known ending.
         on_unreadable: Called with each folder that cannot be read, and the reason.
     """
+    passed_over = Counter[str]()
     if not top.is_dir():
         subtitles = _subtitles_by_stem(sorted(top.parent.iterdir()))
         yield VideoFile(top, tuple(subtitles[top.stem]))
@@ -237,6 +245,20 @@ def walk_videos(
             path = Path(folder, name)
             if is_video_name(name, include) and path.is_file():
                 yield VideoFile(path, tuple(subtitles[path.stem]))
+            elif include is None and not name.startswith("."):
+                passed_over[path.suffix.lower()] += path.suffix.lower() not in SUBTITLE_SUFFIXES
+    _tell_passed_over(top, +passed_over)
+
+
+def _tell_passed_over(top: Path, counts: Counter[str]) -> None:
+    """Log the number of files that were not looked at, by the most frequent endings."""
+    if counts:
+        endings = [ending or "none" for ending, _ in counts.most_common(_ENDINGS_TOLD)]
+        more = ", ..." if len(counts) > _ENDINGS_TOLD else ""
+        logger.info(
+            "{}: passed over {} files with other endings ({}{}); --include '*.ENDING' takes those",
+            *(top, counts.total(), ", ".join(endings), more),
+        )
 
 
 def _subtitles_by_stem(paths: Iterable[Path]) -> defaultdict[str, list[Path]]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
-from videolatent_cli.errors import SetupError, UsageError
+from videolatent_cli.errors import SetupError, UsageError, VideoError
 from videolatent_cli.video.decode import decode_frames
+from videolatent_cli.video.info import read_info
 from videolatent_cli.video.sampling import SamplingSpec
 
 if TYPE_CHECKING:
@@ -153,13 +154,29 @@ class SceneDetectRule:
             ) from None
 
     def cut(self, path: Path, duration_seconds: float) -> list[tuple[float, float]]:
-        """Return start and end of each scene (s), in order and without gaps."""
+        """Return start and end of each scene (s), in order and without gaps.
+
+        Raises:
+            VideoError: If the file is joined from parts, whose clocks PySceneDetect mixes up.
+        """
         from scenedetect import ContentDetector, SceneManager, open_video
 
+        info = read_info(path)
+        if info.clock_jumps:
+            raise VideoError(
+                f"{path}: scenedetect cannot read a file that is joined from parts; remux it with "
+                "ffmpeg -i IN -c copy OUT.mkv, or use --segments scenes"
+            )
+        video = open_video(str(path), backend="pyav")
+        video.read()
+        # The zero of its clock depends on the container.
+        shift = info.picture_seconds[0] - video.position.seconds
+        video.reset()
         manager = SceneManager()
         manager.add_detector(ContentDetector())
-        manager.detect_scenes(open_video(str(path), backend="pyav"))
-        starts = (start.seconds for start, _ in manager.get_scene_list())
+        manager.detect_scenes(video)
+        # The first scene starts at the first frame.
+        starts = (start.seconds + shift for start, _ in manager.get_scene_list()[1:])
         return scenes_between(starts, duration_seconds)
 
 

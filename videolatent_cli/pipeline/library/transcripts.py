@@ -50,9 +50,9 @@ class Caption:
     """Text that is spoken or shown during a part of a video."""
 
     start_seconds: float
-    """Start, counted from the first frame of the video."""
+    """Start, counted from the start of the video."""
     end_seconds: float
-    """End, counted from the first frame of the video."""
+    """End, counted from the start of the video."""
     text: str
 
 
@@ -106,7 +106,14 @@ class TranscriptReader:
     def _subtitles(self, video: VideoFile, info: VideoInfo) -> tuple[Caption, ...]:
         """Return the subtitles of a file, read in an isolated process."""
         args = (video.subtitles, info.start_seconds)
-        return tuple(self._isolation.run(read_subtitles, video.path, *args))
+        captions = tuple(self._isolation.run(read_subtitles, video.path, *args))
+        late = sum(caption.start_seconds >= info.duration_seconds for caption in captions)
+        if late:
+            logger.warning(
+                "{}: {} of {} captions are left out, they start after its end at {:.2f} s",
+                *(printable(video.path), late, len(captions), info.duration_seconds),
+            )
+        return captions
 
 
 def _no_captions(error: VideoError) -> tuple[Caption, ...]:
@@ -123,7 +130,7 @@ def read_subtitles(
     Args:
         path: The video.
         subtitle_files: Subtitle files of the video, in any number of languages.
-        start_seconds: Time of the first frame in the file's own clock.
+        start_seconds: Time of the start of the video on the file's own clock.
 
     Raises:
         VideoError: If a subtitle file cannot be read.
@@ -170,7 +177,7 @@ def _stream_captions(
 
 
 def _caption(event: pysubs2.SSAEvent, start_seconds: float) -> Caption:
-    """Return a subtitle as plain text on one line, its times counted from the first frame."""
+    """Return a subtitle as plain text on one line, timed from the start of the video."""
     return Caption(
         event.start / 1000 - start_seconds,
         event.end / 1000 - start_seconds,
@@ -185,7 +192,7 @@ class Sound:
     samples: NDArray[np.float32]
     """Samples in [-1, 1] at `SAMPLES_PER_SECOND`."""
     start_seconds: float
-    """Time of the first sample, counted from the first frame of the video."""
+    """Time of the first sample, counted from the start of the video."""
 
 
 def read_sound(path: Path, start_seconds: float) -> Sound | None:
@@ -193,7 +200,7 @@ def read_sound(path: Path, start_seconds: float) -> Sound | None:
 
     Args:
         path: The video.
-        start_seconds: Time of the first frame in the file's own clock.
+        start_seconds: Time of the start of the video on the file's own clock.
 
     Raises:
         VideoError: If the file cannot be read.

@@ -18,8 +18,8 @@ from videolatent_cli.model.videolatent import VideoLatent
 from videolatent_cli.pipeline.library.embedders.pretrained import CosineEmbedder
 from videolatent_cli.pipeline.runs.trained_model import open_model
 from videolatent_cli.recipe import digest
+from videolatent_cli.video.content import content_id
 from videolatent_cli.video.frames import FrameBatch
-from videolatent_cli.video.info import content_id
 from videolatent_cli.video.resize import resized
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from videolatent_cli.errors import SetupError
 from videolatent_cli.recipe import digest
-from videolatent_cli.video.info import content_id
+from videolatent_cli.video.content import content_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
