@@ -120,9 +120,9 @@ FAILURES = (
     Failure(
         "F10",
         "Training and answering compute different likelihoods.",
-        ("path_difference",),
-        "log-likelihoods differ by > 1e-3 (float32)",
-        lambda gap: gap > 1e-3,
+        ("path_difference", "path_rounding"),
+        "log-likelihoods differ by > 1e-3 and by > 1.5 roundings of the largest logit",
+        lambda gap, rounding: gap > max(1e-3, 1.5 * rounding),
         "This is a bug; please report it.",
     ),
     Failure(
@@ -144,11 +144,13 @@ FAILURES = (
 )
 """Failure modes in the order of their codes.
 
-Choice: the thresholds are first guesses, except those of F8 and F9. In the ablation grid (see the
+Choice: the thresholds are first guesses, except those of F8 to F10. In the ablation grid (see the
 lab notes), latents that carry answers come with teachers that know less than the student. The scale
 is a constant since then, so only embeddings that move change the ratio: by 10 % in the 2,100 steps
 of the embedded model. The grid and the embedded model were trained when the scale was a parameter,
-and ended at ratios of 0.01 to 23. Those outside the bounds raise F9 although they work."""
+and ended at ratios of 0.01 to 23. Those outside the bounds raise F9 although they work. The bound
+of F10 is from random models of 2 to 24 layers in bfloat16. Without a fault, likelihoods differ by
+at most 0.7 roundings; with answers one position late, by more than 2 in 48 questions."""
 
 
 def diagnose(measured: Mapping[str, float]) -> list[Diagnostic]:

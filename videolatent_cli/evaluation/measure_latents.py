@@ -41,6 +41,8 @@ _WORDS = 5
 """Number of most likely words per latent."""
 _VIEWS = 3
 """Maximum number of questions that are shown in detail."""
+_LARGEST = ("path_difference", "path_rounding")
+"""Measurements of which the largest value over questions counts, not the mean."""
 _PERTURBATION = 0.5
 """Noise on the visual features relative to their RMS, to test whether latents see the video."""
 
@@ -173,12 +175,15 @@ class _LatentStatistics:
         teacher_logits = model.answer_logits(teacher.hidden[:, -1:], embeds, teacher.state)
         teacher_losses = answer_losses(teacher_logits, answer.ids, answer.mask)
         # The losses of the training path, and of the path that answering takes, token by token.
-        losses = answer_losses(model(batch).answer_logits, answer.ids, answer.mask)
+        logits = model(batch).answer_logits
+        losses = answer_losses(logits, answer.ids, answer.mask)
         stepwise = answer_losses(_stepwise(model, rollout, embeds), answer.ids, answer.mask)
         student = _stacked(rollout.by_layer[:-1])
         target = _stacked(latent_states(teacher, rollout))
         self._keep("teacher_gain", losses - teacher_losses)
         self._keep("path_difference", (stepwise - losses).abs())
+        largest = logits.detach().float().abs().amax((1, 2))  # (batch,)
+        self._keep("path_rounding", largest * torch.finfo(logits.dtype).eps)
         self._keep("target_distance", 1 - F.cosine_similarity(target, student, dim=-1).mean((1, 2)))
         self._keep("video_effect", self._video_effect(batch, rollout))
         self._targets.append(target)
@@ -260,7 +265,7 @@ class _LatentStatistics:
         measured["target_similarity_blind"] = float(similarity.mean())
         for name, parts in self._values.items():
             values = torch.cat(parts)
-            measured[name] = float(values.max() if name == "path_difference" else values.mean())
+            measured[name] = float(values.max() if name in _LARGEST else values.mean())
         return measured
 
 

@@ -15,7 +15,7 @@ from videolatent_cli.cli.errors import resource_problem
         (PermissionError(errno.EACCES, "Permission denied", "lib/a"), "lib/a: may not be"),
         (RuntimeError("lance: No space left on device (os error 28)"), "disk: is full"),
         (RuntimeError("CUDA out of memory. Tried to\nmore"), "memory: CUDA out of memory"),
-        (MemoryError(), "memory: no more was to be had"),
+        (MemoryError(), "memory: there is not enough"),
     ],
 )
 def test_problems_of_disk_and_memory_are_one_line(

@@ -16,6 +16,7 @@ GOOD = {
     "teacher_gain": 1.0,
     "scale": 1.0,
     "path_difference": 1e-6,
+    "path_rounding": 1e-5,
     "video_effect": 0.2,
     "base_accuracy": 0.5,
     "plain_accuracy": 0.6,

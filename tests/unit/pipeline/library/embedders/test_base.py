@@ -24,7 +24,7 @@ def test_a_library_keeps_to_its_embedder(indexed: Path, siglip: Path, tmp_path: 
     (copy / "model.safetensors").write_bytes(
         (copy / "model.safetensors").read_bytes()[:-1] + b"\x3c"
     )
-    with pytest.raises(IncompatibleError, match=r"made with embedder siglip .*, now it") as stop:
+    with pytest.raises(IncompatibleError, match=r"made with embedder siglip .*, got") as stop:
         search(SearchRequest("red", Path("other")))
     command = shlex.split(str(stop.value).split("make another with: vl ")[1])
     done = CliRunner().invoke(app, [*command, "--cache-dir", "cache", "--device", "cpu"])
