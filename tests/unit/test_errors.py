@@ -21,6 +21,7 @@ def test_every_kind_has_an_exit_code_of_its_own_but_for_its_kin() -> None:
         "RecipeError": 2,
         "DataError": 3,
         "VideoError": 3,
+        "WindowError": 3,
         "SetupError": 4,
         "ResourceError": 5,
         "FailedItemsError": 6,
