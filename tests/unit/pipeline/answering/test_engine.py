@@ -11,7 +11,11 @@ from videolatent_cli.pipeline.answering.answer import Answer
 from videolatent_cli.pipeline.batch import BatchRequest, answer_batch
 from videolatent_cli.runtime.machine import Machine
 
-pytestmark = [pytest.mark.usefixtures("ray_cluster"), pytest.mark.xdist_group("ray")]
+pytestmark = [
+    pytest.mark.usefixtures("ray_cluster"),
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.slow,
+]
 
 
 def test_answers_by_workers_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

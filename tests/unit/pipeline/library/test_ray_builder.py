@@ -12,7 +12,11 @@ import pytest
 from tests.libraries import LIBRARY, all_segments, run
 from videolatent_cli.pipeline.library.maintenance import library_problems
 
-pytestmark = [pytest.mark.usefixtures("ray_cluster"), pytest.mark.xdist_group("ray")]
+pytestmark = [
+    pytest.mark.usefixtures("ray_cluster"),
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.slow,
+]
 
 
 def test_a_library_made_by_workers_is_the_same(media: Path) -> None:
