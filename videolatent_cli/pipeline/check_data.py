@@ -38,7 +38,7 @@ class CheckReport:
     outside: dict[Clip, str]
     """Reason why a part lies outside of its video; it names the first triplet about the part."""
     remarks: dict[Path, tuple[str, ...]]
-    """What a video is stored as and not shown as, in words, by the path of the video."""
+    """Differences between the stored file and the video as shown, by the path of the video."""
     quarantine: Path
     """File that lists the bad videos and parts."""
 

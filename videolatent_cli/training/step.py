@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the objectives keep of a micro batch for later steps, without gradient."""
+    """Statistics of a micro batch that the objectives keep for later steps, without gradient."""
 
     latents: Tensor | None
     """Latents, (batch, latent, dim); None without latents."""

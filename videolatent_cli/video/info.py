@@ -88,7 +88,7 @@ class VideoInfo:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What differs between the file as it is stored and the video as it is shown, in words."""
+        """Differences between the file as stored and the video as shown, in words."""
         first, last = self.picture_seconds
         still = self.duration_seconds - last
         checks = (

@@ -67,23 +67,20 @@ class Qwen2VL(Backbone):
     ) -> tuple[Int[Tensor, "3 video seq"], Int[Tensor, " video"]]:
         """Return temporal, height and width position ids, and the next position id of each prompt.
 
-        Choice: all text after a video continues after the video's largest position id, as these
-        models were trained (transformers 4). In transformers 5.23, the prefill continues after the
-        largest one in space, which in a long video is smaller than the largest one in time.
+        Choice: the question continues after the largest position id of the video, as these models
+        were trained (transformers 4). In transformers 5.23, the prefill continues after the largest
+        one in space, which in a long video is smaller than the largest one in time. The end marker
+        of the video keeps the position id of transformers 5, since the embedded model was trained
+        with it.
         """
-        visual = ids == self.visual_token_id  # (video, seq)
-        positions, _ = self.core.model.get_rope_index(
+        positions, deltas = self.core.model.get_rope_index(
             ids,
-            mm_token_type_ids=visual.int() * 2,  # 0 text, 2 video
+            mm_token_type_ids=(ids == self.visual_token_id).int() * 2,  # 0 text, 2 video
             video_grid_thw=torch.tensor([layout.grid for layout in layouts], device=ids.device),
             second_per_grid_ts=[self._seconds_per_grid(layout) for layout in layouts],
             attention_mask=mask.long(),
         )
-        # First position id after the video: (video,). Padding is on the left, before the video.
-        start = positions.masked_fill(~visual, -1).amax((0, 2)) + 1
-        behind = visual.flip(1).cumsum(1).flip(1) == 0  # (video, seq), after the last visual token
-        text = start[:, None] + behind.cumsum(1) - 1
-        return torch.where(behind, text, positions), start + behind.sum(1)
+        return positions, (mask.sum(1) + deltas.squeeze(-1)).long()
 
     def _seconds_per_grid(self, layout: Layout) -> float:
         """Return the seconds from one frame group to the next, for the position ids of Qwen2.5-VL.

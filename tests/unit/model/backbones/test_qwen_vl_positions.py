@@ -37,33 +37,6 @@ def uniform(seconds: float, count: int) -> np.ndarray:
     return (np.arange(count) + 0.5) * seconds / count
 
 
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
-def test_all_text_after_a_video_follows_its_last_moment(family: str, tmp_path: Path) -> None:
-    backbone = load(tmp_path, family)
-    videos = [layout(backbone, uniform(60, 32)), layout(backbone, uniform(4, 4), rows=4)]
-    prompt = prompts(backbone, videos)
-    positions, after = backbone.prompt_positions(prompt.ids, prompt.mask, videos)
-    for row in range(2):
-        visual = (prompt.ids[row] == backbone.visual_token_id).nonzero().flatten()
-        end = int(positions[:, row, visual].max())
-        (behind,) = positions[:, row, visual[-1] + 1 :].unbind(1)[:1]
-        assert behind.tolist() == [end + 1] * 3  # <|vision_end|>
-        text = positions.shape[2] - 1 - int(visual[-1])
-        assert int(after[row]) == end + 1 + text
-        before = positions[:, row, prompt.mask[row]][:, : visual[0] - (~prompt.mask[row]).sum()]
-        assert torch.equal(before, torch.arange(before.shape[1]).expand(3, -1))
-
-
-def test_a_prompt_may_end_with_its_video(tmp_path: Path) -> None:
-    backbone = load(tmp_path, "qwen2_5_vl")
-    video = layout(backbone, uniform(60, 32))
-    prompt = prompts(backbone, [video])
-    whole, after = backbone.prompt_positions(prompt.ids, prompt.mask, [video])
-    cut, sooner = backbone.prompt_positions(prompt.ids[:, :-1], prompt.mask[:, :-1], [video])
-    assert torch.equal(cut, whole[..., :-1])
-    assert int(sooner) == int(after) - 1
-
-
 @pytest.mark.parametrize("seconds", [1.0, 0.5, 1.5, 7.5])
 @pytest.mark.parametrize("rate", [10.0, 24_000 / 1001, 30_000 / 1001])
 def test_moments_of_real_frames_count_as_the_moments_that_were_asked_for(

@@ -26,7 +26,7 @@ def test_a_library_keeps_to_its_embedder(indexed: Path, siglip: Path, tmp_path: 
     )
     with pytest.raises(IncompatibleError, match=r"made with embedder siglip .*, got") as stop:
         search(SearchRequest("red", Path("other")))
-    command = shlex.split(str(stop.value).split("make another with: vl ")[1])
+    command = shlex.split(str(stop.value).split("make a second library with: vl ")[1])
     done = CliRunner().invoke(app, [*command, "--cache-dir", "cache", "--device", "cpu"])
     assert done.exit_code == 0, done.output
     assert search(SearchRequest("red", Path("other-2")))
