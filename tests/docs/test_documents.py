@@ -82,6 +82,7 @@ def _of_answers_and_libraries(
     video = media / "val" / "000000.mp4"
     broken.write_bytes(b"no video")
     yield printed("data", "check", media / "val.jsonl", "--json", *cache, code=3)
+    yield printed("eval", "--data", media / "val.jsonl", "--json", *cache, code=6)
     yield printed("ask", video, "Where?", "--json", "--choices", "up|down", *cache)
     questions = [{"question": "Where?", "video": name} for name in (video.name, broken.name)]
     write_jsonl(Path("q.jsonl"), questions)
