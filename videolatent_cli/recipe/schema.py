@@ -97,8 +97,8 @@ class Latent(Section):
     number of slots, and 0 then leaves only the two markers."""
     relook: Literal["none", "frames", "tokens"] = "frames"
     """Part of the video that the latents attend to again: nothing, one mean vector per frame
-    group, or all visual tokens. The attention over frame groups is the evidence that `vl ask`
-    shows."""
+    group, or all visual tokens. `vl ask` shows where
+    this attention is highest; that is a hint, not proof."""
     relook_heads: int = Field(4, ge=1)
     """Number of attention heads of the re-look; must divide the hidden size of the backbone."""
     positions: Literal["shared", "own"] = "shared"

@@ -60,7 +60,7 @@ _LATENT = """\
 latent:                     # null: plain fine-tuning without latents
   num_blocks: 2             # number of rollout steps
   latents_per_block: 4
-  relook: frames            # attend to frame groups again; `vl ask` shows this as evidence
+  relook: frames            # attend to frame groups again; `vl ask` shows where
 loss:
   alignment_weight: 0.5
   diversity_weight: 0.1
